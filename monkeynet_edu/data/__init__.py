@@ -1,0 +1,1 @@
+"""Data: sprites with ground truth, reading and writing video, data sets, pairs of frames."""

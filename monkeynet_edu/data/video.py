@@ -1,0 +1,514 @@
+"""Reads and writes clips and pictures: films (PyAV), animations, stacked pictures, frame folders (Pillow).
+
+A clip in memory is uint8 (T, H, W, 3), RGB. What a file *is* decides how it is read, never its ending: the authors'
+sample data holds PNG pictures that are named `.jpg`. A *stacked* picture holds square frames side by side, so its width
+is a multiple of its height.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import GifImagePlugin, Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+from monkeynet_edu.data.containers import truncation
+from monkeynet_edu.errors import UserError
+
+Frames = npt.NDArray[np.uint8]
+Fit = Literal["crop", "pad"]
+
+DEFAULT_FPS = 25.0
+FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
+PICTURE_SUFFIXES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+STACKED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+CLIP_SUFFIXES = FILM_SUFFIXES | PICTURE_SUFFIXES
+
+_PICTURE_MAGIC = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8|RIFF....WEBP|BM|II\*\x00|MM\x00\*|....ftypavi[fs]", re.DOTALL
+)
+_IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
+_MAX_JPEG_SIDE = 65500
+_PALETTE_SAMPLE_PIXELS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Video:
+    """A clip in memory.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8, RGB.
+        fps: frames per second; None where the file states none (stacked pictures, frame folders).
+        name: the file's name without its ending.
+    """
+
+    frames: Frames
+    fps: float | None
+    name: str
+
+
+# ---------------------------------------------------------------------------------------------------------------- read
+
+
+def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") -> Video:
+    """Reads a clip: a film, an animation, a stacked picture or a folder of frames.
+
+    Args:
+        path: MP4/MOV/M4V/WebM/MKV/AVI; GIF, WebP, APNG; a stacked PNG or JPEG; or a folder of pictures of one size, in
+            natural order of their names (2 before 10). A square picture is a clip of one frame.
+        size: fits every frame to `size` x `size` as it is decoded, so that a long film in full HD needs little memory.
+        how: see `fit`; without effect where `size` is None.
+
+    Returns:
+        The clip. `fps` is the mean rate where the frames' durations differ. Rotation (films) and EXIF orientation
+        (pictures) are obeyed; transparent pixels become white.
+
+    Raises:
+        UserError: if the file is missing, empty, truncated, without frames or of another kind; if a picture's width is
+            no multiple of its height; if the pictures of a folder differ in size.
+    """
+    path = Path(path)
+    frames: list[Frames] = []
+    fps: float | None = None
+    for frame, rate in _decode(path):
+        frames.append(fit(frame, size, how) if size is not None else frame)
+        fps = rate
+        if frames[-1].shape != frames[0].shape:
+            (h0, w0, _), (h, w, _) = frames[0].shape, frame.shape
+            raise UserError(
+                f"{path}: expected frames of one size, came {w0}x{h0} and later {w}x{h}; export it again at one size"
+            )
+    if not frames:
+        raise UserError(f"{path}: expected a clip, came a file with zero frames; record or export it again")
+    name = path.name if path.is_dir() else path.stem
+    return Video(np.stack(frames), fps if len(frames) > 1 else None, name)
+
+
+def read_image(path: str | Path) -> Frames:
+    """Reads one picture; of a clip, its first frame.
+
+    A picture whose width is an exact multiple (2 or more) of its height is taken for a stacked one and gives its first
+    frame; any other picture is returned whole.
+
+    Args:
+        path: anything that `read_video` reads, or a picture of any shape.
+
+    Returns:
+        (H, W, 3) uint8, RGB, upright.
+
+    Raises:
+        UserError: if the file is missing, empty, damaged or no picture.
+    """
+    path = Path(path)
+    if not path.is_dir() and _is_picture(path):
+        with _picture_errors(path), Image.open(path) as image:
+            picture = _to_rgb(image)
+        height, width = picture.shape[:2]
+        return picture[:, :height] if width % height == 0 else picture
+    for frame, _ in _decode(path):
+        return frame
+    raise UserError(f"{path}: expected a picture, came a file with zero frames; choose another")
+
+
+def fit(frames: Frames, size: int, how: Fit = "crop") -> Frames:
+    """Makes frames square and resizes them (Lanczos, antialiased).
+
+    Args:
+        frames: (T, H, W, 3) or one picture (H, W, 3), uint8.
+        size: the side wanted, in pixels.
+        how: `crop` keeps the central square; `pad` keeps everything and repeats the border pixels. Repeating, rather
+            than a colour, draws no straight edge that keypoints could settle on, and continues white as white.
+
+    Returns:
+        (T, size, size, 3) or (size, size, 3); the very same array where nothing is to be done.
+
+    Raises:
+        UserError: if `size` is not positive or `how` is unknown.
+    """
+    if size < 1:
+        raise UserError(f"size: expected a positive number of pixels, came {size}; use for instance 64")
+    if how not in ("crop", "pad"):
+        raise UserError(f"fit: expected crop or pad, came {how!r}; choose one of them")
+    if frames.shape[-3:-1] == (size, size):
+        return frames
+    if frames.ndim == 4:
+        return np.stack([fit(frame, size, how) for frame in frames])
+    height, width = frames.shape[:2]
+    side = min(height, width) if how == "crop" else max(height, width)
+    top, left = abs(height - side) // 2, abs(width - side) // 2
+    if how == "crop":
+        square = frames[top : top + side, left : left + side]
+    else:
+        square = np.pad(frames, ((top, side - height - top), (left, side - width - left), (0, 0)), mode="edge")
+    image = Image.fromarray(np.ascontiguousarray(square))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Returns the pictures that lie directly in a folder, in natural order of their names; hidden files left out."""
+    files = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+    return sorted(files, key=natural_key)
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """A sort key by which `frame2` comes before `frame10`."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts], path.name
+
+
+def _decode(path: Path) -> Iterator[tuple[Frames, float | None]]:
+    """Yields every frame of a clip with the clip's frame rate."""
+    if path.is_dir():
+        yield from _decode_folder(path)
+    elif _is_picture(path):
+        yield from _decode_picture(path)
+    else:
+        yield from _decode_film(path)
+
+
+def _is_picture(path: Path) -> bool:
+    """Says by its first bytes whether a file is a picture; refuses what is no readable, whole file."""
+    if not path.exists():
+        raise UserError(f"{path}: expected a file or a folder of frames, came nothing there; check the path")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+        short_of = truncation(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected a readable file, came an error ({error.strerror}); check its permissions"
+        ) from error
+    if not head:
+        raise UserError(f"{path}: expected a clip or a picture, came an empty file; copy or download it again")
+    if short_of:
+        raise UserError(f"{path}: expected a whole file, came a truncated one ({short_of}); copy or download it again")
+    is_picture = _PICTURE_MAGIC.match(head) is not None
+    if not is_picture and path.suffix.lower() in PICTURE_SUFFIXES:
+        raise UserError(
+            f"{path}: expected a picture, came a file that only has a picture's name (it begins with {head[:8]!r}); "
+            f"export it as PNG or JPEG"
+        )
+    return is_picture
+
+
+@contextmanager
+def _picture_errors(path: Path) -> Iterator[None]:
+    """Turns Pillow's exceptions about damaged or dangerous pictures into one clear line."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: expected a picture of sane size, came a huge one; shrink it ({error})") from error
+    except UserError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError) as error:
+        raise UserError(
+            f"{path}: expected a whole picture, came a damaged or truncated one ({_one_line(error)}); "
+            f"copy or download it again"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _decode_folder(folder: Path) -> Iterator[tuple[Frames, float | None]]:
+    files = frame_files(folder)
+    if not files:
+        raise UserError(
+            f"{folder}: expected a folder of frames, came one without pictures; put PNG or JPEG files in it"
+        )
+    first: tuple[int, int] | None = None
+    for file in files:
+        if not _is_picture(file):
+            raise UserError(f"{file}: expected a picture, came another kind of file; export it as PNG or JPEG")
+        with _picture_errors(file), Image.open(file) as image:
+            frame = _to_rgb(image)
+        first = first or (frame.shape[1], frame.shape[0])
+        if (frame.shape[1], frame.shape[0]) != first:
+            raise UserError(
+                f"{file}: expected {first[0]}x{first[1]} pixels as in {files[0].name}, came "
+                f"{frame.shape[1]}x{frame.shape[0]}; make all frames of a folder one size"
+            )
+        yield frame, None
+
+
+def _decode_picture(path: Path) -> Iterator[tuple[Frames, float | None]]:
+    with _picture_errors(path), Image.open(path) as image:
+        count = getattr(image, "n_frames", 1)
+        if count > 1 or image.format == "GIF":
+            yield from _decode_animation(image, count)
+        else:
+            for frame in _unstack(_to_rgb(image), path):
+                yield frame, None
+
+
+def _decode_animation(image: Image.Image, count: int) -> Iterator[tuple[Frames, float]]:
+    """Yields the frames with the mean rate so far, so that the last one brings the mean rate of the whole."""
+    elapsed_ms, came = 0.0, 0
+    ignored = _IGNORED_GIF_DELAY_MS if image.format == "GIF" else 0
+    for came, frame in enumerate(ImageSequence.Iterator(image), start=1):
+        picture = _to_rgb(frame)
+        delay = float(frame.info.get("duration", 0))
+        elapsed_ms += delay if delay > ignored else _DELAY_INSTEAD_MS
+        yield picture, 1000.0 * came / elapsed_ms
+    if came < count:
+        raise ValueError(f"{count} frames are stated, {came} came")
+
+
+def _unstack(picture: Frames, path: Path) -> Iterator[Frames]:
+    height, width = picture.shape[:2]
+    if width % height:
+        raise UserError(
+            f"{path}: expected square frames side by side, so a width that is a multiple of the height, came "
+            f"width {width} and height {height}; crop it, or give a film, an animation or a folder of frames"
+        )
+    yield from np.split(picture, width // height, axis=1)
+
+
+def _to_rgb(image: Image.Image) -> Frames:
+    """Any Pillow picture as (H, W, 3) uint8: upright, 16 bits scaled to 8, transparency over white.
+
+    The published loader drops alpha. Where pixels are transparent the colour beneath them is arbitrary (often black or
+    leftovers of an editor), so dropping shows rubbish; cartoons and GIFs are drawn to be seen on a white page. Opaque
+    pictures, the authors' samples among them, come out the same either way.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        grey = np.clip((np.asarray(image).astype(np.int64) + 128) // 257, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if "A" in image.getbands() or "transparency" in image.info:
+        canvas = Image.new("RGBA", image.size, "white")
+        canvas.alpha_composite(image.convert("RGBA"))
+        image = canvas
+    return np.array(image.convert("RGB"))
+
+
+def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UserError(f"{path}: expected a film, came a file without pictures; choose another")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            rate = stream.average_rate or stream.guessed_rate
+            for frame in container.decode(stream):
+                quarter_turns = round(frame.rotation / 90)
+                upright = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns)
+                yield np.ascontiguousarray(upright), float(rate) if rate else None
+    except av.error.FFmpegError as error:
+        raise UserError(
+            f"{path}: expected a film or an animation, came a file that cannot be decoded "
+            f"({error.strerror}); copy, download or export it again"
+        ) from error
+
+
+# --------------------------------------------------------------------------------------------------------------- write
+
+
+def write_video(path: str | Path, frames: Frames, fps: float | None = None) -> Path:
+    """Writes a clip in the format that the path's ending names; nothing half-written is left behind.
+
+    Args:
+        path: `.mp4`, `.m4v`, `.mov` (H.264, yuv420p), `.gif` or `.webp` (looping), `.png` or `.jpg` (stacked; frames
+            must be square), or no ending: a folder of PNG frames, which must not hold anything yet.
+        frames: (T, H, W, 3) uint8, RGB. For H.264 an odd height or width grows by one pixel, the border repeated.
+        fps: frames per second (25 if None). GIF counts in 10 ms and browsers honour no frame shorter than 20 ms: delays
+            are rounded so that the running time is kept, and more than 50 frames per second are shown at 50. WebP
+            encoders merge equal neighbours into one frame that is shown longer.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if the ending is unknown, the frames are no clip, the rate is not positive, or the place is not
+            writable.
+    """
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        endings = ", ".join(sorted(suffix for suffix in _WRITERS if suffix))
+        raise UserError(f"{path}: expected one of the endings {endings} or none, came {path.suffix!r}; rename it")
+    _check_frames(frames, path)
+    rate = DEFAULT_FPS if fps is None else float(fps)
+    if not 0.01 <= rate <= 1000:
+        raise UserError(f"{path}: expected a frame rate between 0.01 and 1000, came {fps}; use for instance 25")
+    with _written_beside(path) as partial:
+        writer(partial, frames, rate)
+    return path
+
+
+def write_image(path: str | Path, image: Frames) -> Path:
+    """Writes one picture (H, W, 3) uint8 as PNG, JPEG or WebP, by the path's ending; nothing half-written stays.
+
+    Raises:
+        UserError: if the ending is unknown, the array is no picture, or the place is not writable.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise UserError(f"{path}: expected one of the endings .png, .jpg, .webp, came {path.suffix!r}; rename it")
+    _check_frames(image[None], path)
+    with _written_beside(path) as partial:
+        _save_picture(partial, image)
+    return path
+
+
+def _check_frames(frames: Frames, path: Path) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        raise UserError(
+            f"{path}: expected frames (T, H, W, 3) of uint8 with at least one frame, came {frames.shape} of "
+            f"{frames.dtype}; convert them first"
+        )
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    """Gives a temporary name of the same ending in the same folder; renames it on success, removes it on failure."""
+    if path.is_dir() and (path.suffix or any(path.iterdir())):
+        raise UserError(f"{path}: expected a place to write, came a folder in use; choose another name or empty it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: expected a folder that can be written, came an error ({error.strerror}); choose another"
+        ) from error
+    try:
+        partial = folder / path.name
+        yield partial
+        os.replace(partial, path)
+    except (OSError, av.error.FFmpegError) as error:
+        raise UserError(
+            f"{path}: expected to write it, came an error ({_one_line(error)}); choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_h264(path: Path, frames: Frames, fps: float) -> None:
+    _, height, width, _ = frames.shape
+    # H.264 in yuv420p halves the chroma, so both sides must be even.
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "16", "preset": "medium"}
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _write_gif(path: Path, frames: Frames, fps: float) -> None:
+    """Writes frames with one palette for the whole clip (no flicker); only the changed rectangle of each is stored.
+
+    Assembled here because Pillow's own writer merges equal neighbours, which would change the number of frames.
+    """
+    indices, palette = _quantize(frames)
+    count, height, width = indices.shape
+    delays = _delays_ms(count, min(fps, 50.0), unit=10)
+    with path.open("wb") as file:
+        file.write(b"GIF89a" + width.to_bytes(2, "little") + height.to_bytes(2, "little") + b"\xf7\x00\x00" + palette)
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+        for t in range(count):
+            top, bottom, left, right = (0, height, 0, width) if t == 0 else _changed(indices[t - 1], indices[t])
+            part = Image.fromarray(np.ascontiguousarray(indices[t, top:bottom, left:right])).convert("P")
+            part.putpalette(palette)
+            file.writelines(GifImagePlugin.getdata(part, (left, top), duration=delays[t]))
+        file.write(b";")
+
+
+def _quantize(frames: Frames) -> tuple[Frames, bytes]:
+    """Maps a clip to one palette of 256 colours: (T, H, W) indices and 768 bytes. At most 256 colours stay exact."""
+    count, height, width, _ = frames.shape
+    flat = frames.reshape(-1, 3)
+    packed = (flat[:, 0].astype(np.int32) << 16) | (flat[:, 1].astype(np.int32) << 8) | flat[:, 2]
+    colors = np.unique(packed)
+    if len(colors) <= 256:
+        table = np.zeros((256, 3), dtype=np.uint8)
+        table[: len(colors)] = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        return np.searchsorted(colors, packed).astype(np.uint8).reshape(count, height, width), table.tobytes()
+    step = max(1, frames[..., 0].size // _PALETTE_SAMPLE_PIXELS)
+    sample = np.concatenate(list(frames[::step]))
+    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    mapped = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+    table_bytes = bytes(palette.getpalette() or []).ljust(768, b"\0")
+    return np.stack([np.asarray(image) for image in mapped]), table_bytes
+
+
+def _changed(before: Frames, after: Frames) -> tuple[int, int, int, int]:
+    """The rectangle (top, bottom, left, right) outside which two pictures are equal; one pixel where they all are."""
+    rows, columns = np.nonzero(before != after)
+    if not len(rows):
+        return 0, 1, 0, 1
+    return int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
+
+
+def _delays_ms(count: int, fps: float, *, unit: int) -> list[int]:
+    """Whole multiples of `unit` milliseconds whose running sum follows t / fps as closely as it can."""
+    ends = [round(1000 * t / (fps * unit)) for t in range(count + 1)]
+    return [unit * (b - a) for a, b in pairwise(ends)]
+
+
+def _write_webp(path: Path, frames: Frames, fps: float) -> None:
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    first.save(
+        path,
+        save_all=True,
+        append_images=rest,
+        duration=_delays_ms(len(frames), fps, unit=1),
+        loop=0,
+        quality=90,
+        method=4,
+    )
+
+
+def _write_stacked(path: Path, frames: Frames, fps: float) -> None:
+    count, height, width, _ = frames.shape
+    if height != width:
+        raise UserError(
+            f"{path.name}: expected square frames to stack, came {width}x{height}; crop them, or write .mp4 or .gif"
+        )
+    if count * width > _MAX_JPEG_SIDE and path.suffix.lower() != ".png":
+        raise UserError(
+            f"{path.name}: expected at most {_MAX_JPEG_SIDE} pixels of width in JPEG, came {count * width}; write .png"
+        )
+    _save_picture(path, np.concatenate(list(frames), axis=1))
+
+
+def _write_folder(path: Path, frames: Frames, fps: float) -> None:
+    path.mkdir()
+    for t, frame in enumerate(frames):
+        _save_picture(path / f"{t:05d}.png", frame)
+
+
+def _save_picture(path: Path, picture: Frames) -> None:
+    # Full chroma resolution: at 64 pixels a frame, halved chroma visibly bleeds from one stacked frame into the next.
+    options: dict[str, dict[str, Any]] = {".png": {"optimize": True}, ".webp": {"quality": 95}}
+    jpeg: dict[str, Any] = {"quality": 95, "subsampling": 0}
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, **options.get(path.suffix.lower(), jpeg))
+
+
+_WRITERS = {
+    ".mp4": _write_h264,
+    ".m4v": _write_h264,
+    ".mov": _write_h264,
+    ".gif": _write_gif,
+    ".webp": _write_webp,
+    ".png": _write_stacked,
+    ".jpg": _write_stacked,
+    ".jpeg": _write_stacked,
+    "": _write_folder,
+}
