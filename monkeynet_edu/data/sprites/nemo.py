@@ -1,21 +1,21 @@
 """mini-nemo: cartoon faces that go from neutral to a smile, after UvA-NEMO.
 
-Like the original (Dibeklioglu et al., ECCV 2012, as used in Monkey-Net section 4), every clip starts with a neutral face and
-shows the onset of a smile; a clip has exactly 32 frames. The smile differs in its time of onset, speed, amplitude, opening
-of the mouth and symmetry. With it the cheeks rise, the eyes narrow, the brows lift, and the head tilts, turns and
-nods by a few pixels; now and then the eyes blink. The mouth and brows bend, so the motion is not rigid.
+Like the original (Dibeklioglu et al., ECCV 2012, as used in Monkey-Net, section 4), every clip starts with a neutral face
+and shows the onset of a smile; a clip has exactly 32 frames. The smile differs in its time of onset, speed, amplitude,
+opening of the mouth and symmetry. With it the cheeks rise, the eyes narrow, the brows lift, and the head tilts, turns
+and nods by a few pixels; now and then the eyes blink. The mouth and brows bend, so the motion is not rigid.
 
-``identity`` decides everything about the look and ``motion`` everything about the movement: the same motion with another
-identity makes another face do the same. Movements are kept relative to the proportions of the face.
+``identity`` decides everything about the look and ``motion`` everything about the movement: the same motion with
+another identity makes another face do the same, in its own proportions.
 
-Head coordinates: origin at the middle of the face, x right, y down, in scene units. *Left* and *right* are the picture's.
+Head coordinates: origin at the middle of the face, x right, y down, scene units. *Left* and *right* are the picture's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ JOINTS = (
 )
 
 Curve = NDArray[np.float64]
-PIVOT = (0.0, 0.72)
+PIVOT = (0.0, 0.8)
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ SKINS = (
     Skin("e6b184", "d98c66", "b4574b"),
     Skin("d79d6c", "c9784f", "a34c40"),
     Skin("bd8155", "b0643f", "8f3f3a"),
-    Skin("9c6540", "974e35", "7d3234"),
-    Skin("7d4d32", "7f3c2d", "a2484a"),
-    Skin("613a28", "6b3026", "8c3b42"),
+    Skin("9c6540", "9c4a35", "7a2c34"),
+    Skin("7d4d32", "87402e", "b25a58"),
+    Skin("613a28", "743628", "a9545a"),
 )
 HAIRS = ("1f1a1c", "2c2026", "3b271d", "5a3822", "7a4a28", "9c5b2b", "b8452c", "c98f45", "e2bd6a", "8f8a8c", "d9d4cf")
 DYED = ("2f8f9c", "d4568f", "6a55b5", "3f7d4e", "e0793a")
@@ -148,6 +148,7 @@ CLOTHES = (
     ("ef476f", "ffd166", "118ab2"),
     ("3a5a40", "dad7cd", "e09f3e"),
 )
+PATTERNS: tuple[Literal["plain", "stripes", "checks", "dots"], ...] = ("plain", "stripes", "stripes", "checks", "dots")
 WALLS = (
     ("a8d5d0", "7fb8b5"),
     ("cfe3c2", "a3c59a"),
@@ -226,6 +227,11 @@ class Look:
         return _rgb(self.skin.base)
 
     @property
+    def dark(self) -> bool:
+        """Whether the skin is darker than most paints."""
+        return sum(self.tone) < 1.6
+
+    @property
     def line(self) -> RGB:
         """Colour of the outlines of the skin."""
         return _darker(self.tone, 0.55)
@@ -233,35 +239,36 @@ class Look:
     @property
     def middle(self) -> tuple[float, float]:
         """Scene position of the middle of the face at rest."""
-        return 0.0, 0.02
+        return 0.0, 0.06
 
 
 def _look(identity: int) -> Look:
     """Draws a character."""
     rng = np.random.default_rng([SET, 1, identity])
 
+    between = rng.uniform
+
     def chance(p: float) -> bool:
         return bool(rng.random() < p)
 
-    def between(low: float, high: float) -> float:
-        return float(rng.uniform(low, high))
-
     skin = SKINS[int(rng.integers(len(SKINS)))]
     dark = sum(_rgb(skin.base)) < 1.6
-    hair = _rgb(DYED[int(rng.integers(len(DYED)))] if chance(0.1) else HAIRS[int(rng.integers(5 if dark else len(HAIRS)))])
+    hair = _rgb(
+        DYED[int(rng.integers(len(DYED)))] if chance(0.1) else HAIRS[int(rng.integers(5 if dark else len(HAIRS)))]
+    )
     style = STYLES[int(rng.integers(len(STYLES)))]
     codes = CLOTHES[int(rng.integers(len(CLOTHES)))]
     cloth = (_rgb(codes[0]), _rgb(codes[1]), _rgb(codes[2]))
-    kind = ("plain", "stripes", "checks", "dots", "stripes")[int(rng.integers(5))]
-    pattern = Paint(cloth[0], cloth[1], kind, between(0.2, 0.3), (0.0, np.pi / 2, 0.8)[int(rng.integers(3))])  # type: ignore[arg-type]
+    kind = PATTERNS[int(rng.integers(len(PATTERNS)))]
+    pattern = Paint(cloth[0], cloth[1], kind, between(0.2, 0.3), (0.0, np.pi / 2, 0.8)[int(rng.integers(3))])
     beard = ("full", "goatee", "stubble")[int(rng.integers(3))] if style.beard and chance(0.4) else "none"
     hat = ("beanie", "cap", "band")[int(rng.integers(3))] if style.hat and chance(0.4) else "none"
     return Look(
-        a=between(0.46, 0.53),
-        b=between(0.57, 0.64),
+        a=between(0.51, 0.57),
+        b=between(0.61, 0.67),
         jaw=between(0.62, 0.86),
         eye_x=between(0.40, 0.46),
-        eye_r=between(0.118, 0.142),
+        eye_r=between(0.125, 0.15),
         nose=between(0.06, 0.095),
         mouth=between(0.36, 0.44),
         lip=between(0.028, 0.045),
@@ -273,7 +280,7 @@ def _look(identity: int) -> Look:
         pattern=pattern,
         style=style,
         beard=beard,
-        moustache=beard != "none" and chance(0.6) or (style.beard and chance(0.12)),
+        moustache=style.beard and chance(0.6 if beard != "none" else 0.12),
         hat=hat,
         glasses=("round", "square")[int(rng.integers(2))] if chance(0.3) else "none",
         freckles=not dark and chance(0.25),
@@ -285,8 +292,8 @@ def _look(identity: int) -> Look:
 class Motion:
     """What the face does in T frames; every curve is 0 in the first.
 
-    ``smile``, ``opening``, ``squint``, ``lift`` (brows) and ``blink`` run from 0 to about 1; ``lean`` is the asymmetry of the
-    smile in [-1, 1]; ``tilt`` in radians; ``turn`` and ``nod`` shift near features against far ones, ``slide`` and
+    ``smile``, ``opening``, ``squint``, ``lift`` (brows) and ``blink`` run from 0 to about 1; ``lean`` is the asymmetry of
+    the smile in [-1, 1]; ``tilt`` in radians; ``turn`` and ``nod`` shift near features against far ones, ``slide`` and
     ``sink`` the whole head, ``gaze`` (T, 2) the irises, all in scene units.
     """
 
@@ -326,7 +333,7 @@ def _motion(motion: int, length: int) -> Motion:
 
     def sway(most: float) -> Curve:
         # Out to one pose and on to another, the second often on the other side.
-        start, again = rng.uniform(0.05, 0.3), rng.uniform(0.5, 0.7)
+        start, again = rng.uniform(0.1, 0.35), rng.uniform(0.55, 0.7)
         first = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.0) * most
         second = -first * rng.uniform(-0.2, 1.6)
         out: Curve = first * _ease((tau - start) / 0.4) + second * _ease((tau - again) / 0.35)
@@ -398,9 +405,13 @@ def _back_hair(rig: Rig) -> list[Part]:
     a, b = k.a, k.b
     ring = [(1.03 * a * np.cos(t), 1.03 * b * np.sin(t) - 0.06 * b) for t in np.linspace(-3.4, 0.26, 9)]
     shapes: dict[str, Shape] = {
-        "bob": Union(((Box(1.2 * a, 0.88 * b, 0.6 * a), (0.0, -0.1 * b)),)),
-        "long": Union(((Box(1.24 * a, 1.2 * b, 0.6 * a), (0.0, 0.2 * b)),)),
-        "afro": Union(((Ellipse(1.42 * a, 1.12 * b), (0.0, -0.3 * b)),)),
+        "bob": Union(
+            ((Ellipse(1.17 * a, 1.08 * b), (0.0, -0.06 * b)), (Box(1.2 * a, 0.5 * b, 0.35 * a), (0.0, 0.28 * b)))
+        ),
+        "long": Union(
+            ((Ellipse(1.17 * a, 1.08 * b), (0.0, -0.06 * b)), (Box(1.22 * a, 0.7 * b, 0.4 * a), (0.0, 0.55 * b)))
+        ),
+        "afro": Union(((Ellipse(1.38 * a, 1.08 * b), (0.0, -0.28 * b)),)),
         "curls": Union(tuple((Ellipse(0.3 * a, 0.3 * a), (float(x), float(y))) for x, y in ring)),
         "bun": Union(((Ellipse(0.42 * a, 0.36 * a), (0.0, -1.18 * b)),)),
         "pigtails": Union(tuple((Ellipse(0.34 * a, 0.62 * b), (s * 1.22 * a, 0.2 * b)) for s in (-1.0, 1.0))),
@@ -410,6 +421,8 @@ def _back_hair(rig: Rig) -> list[Part]:
     if kind not in shapes:
         return []
     paint = _scarf_paint(k) if kind == "scarf" else _hair_paint(_darker(k.hair, 0.18))
+    if kind == "afro":
+        paint = replace(_hair_paint(k.hair), pattern="dots")
     return [Part("hair_back", shapes[kind], paint, rig.pose(0.0, 0.0, depth=-0.4))]
 
 
@@ -429,11 +442,13 @@ def _body(rig: Rig) -> list[Part]:
     outline = _darker(k.cloth[0], 0.55)
     p = k.pattern
     shirt = Paint(p.base, p.second, p.pattern, p.period, p.angle, outline=outline, outline_width=0.045)
-    torso = Union(((Ellipse(0.82, 0.36), (0.0, 0.3)), (Box(0.82, 0.3, 0.05), (0.0, 0.6))))
+    torso = Union(((Ellipse(0.88, 0.4), (0.0, 0.3)), (Box(0.88, 0.3, 0.05), (0.0, 0.6))))
     return [
         Part("neck", Capsule(0.55, 0.2, 0.2), Paint(skin, outline=k.line, outline_width=0.04), neck),
-        Part("body", torso, shirt, Pose.of(base - [0.0, 0.08])),
-        Part("collar", Ellipse(0.25, 0.12), Paint(skin, outline=outline, outline_width=0.05), Pose.of(base - [0.0, 0.13])),
+        Part("body", torso, shirt, Pose.of(base - [0.0, 0.13])),
+        Part(
+            "collar", Ellipse(0.25, 0.12), Paint(skin, outline=outline, outline_width=0.05), Pose.of(base - [0.0, 0.17])
+        ),
         Part("throat", Capsule(0.3, 0.19, 0.19), Paint(skin), neck),
     ]
 
@@ -446,7 +461,9 @@ def _ears(rig: Rig) -> list[Part]:
     parts = []
     paint = Paint(_blend(k.tone, _rgb(k.skin.blush), 0.45), outline=k.line, outline_width=0.04)
     for name, side in (("left", -1.0), ("right", 1.0)):
-        parts.append(Part(f"ear_{name}", Ellipse(0.11, 0.14), paint, rig.pose(side * 1.0 * k.a, 0.06 * k.b, depth=-0.25)))
+        parts.append(
+            Part(f"ear_{name}", Ellipse(0.11, 0.14), paint, rig.pose(side * 1.0 * k.a, 0.06 * k.b, depth=-0.25))
+        )
         if k.earrings:
             gold = Paint(_rgb("ffd166"), outline=_rgb("a8741a"), outline_width=0.025)
             pose = rig.pose(side * 1.08 * k.a, 0.06 * k.b + 0.17, depth=-0.25)
@@ -483,7 +500,9 @@ def _beard(rig: Rig) -> list[Part]:
     a, b = k.a, k.b
     if k.beard == "none":
         return []
-    around: Shape = Cut(Ellipse(1.1 * a, 1.15 * b), ((Ellipse(0.84 * a, 0.95 * b), (0.0, -0.6 * b)), (Box(2.0, b), (0.0, -0.85 * b))))
+    around: Shape = Cut(
+        Ellipse(1.1 * a, 1.15 * b), ((Ellipse(0.84 * a, 0.95 * b), (0.0, -0.6 * b)), (Box(2.0, b), (0.0, -0.85 * b)))
+    )
     shape = Union(((Ellipse(0.34 * a, 0.3 * b), (0.0, 0.86 * b)),)) if k.beard == "goatee" else around
     colour = _blend(k.hair, k.tone, 0.62 if k.beard == "stubble" else 0.06)
     light = _blend(colour, k.tone, 0.14)
@@ -501,24 +520,34 @@ def _mouth(rig: Rig) -> list[Part]:
     wide = 1.0 + 0.34 * m.smile
     # Height that the corners gain, in scene units; a mouth at rest is a little flat or sad.
     gain = 0.012 - 0.15 * m.smile
-    gap = 0.2 + 0.9 * m.opening
+    gap, still = 0.2 + 0.9 * m.opening, np.ones_like(m.opening)
     drop = 0.035 * m.opening + 0.045 * m.smile
     shift = np.stack([0.035 * m.lean * m.smile, drop], axis=-1)
     angle = -0.22 * m.lean * m.smile
 
     def pose(scale_v: Curve, width: float, dy: float = 0.0) -> Pose:
-        bend = gain / (scale_v * half**2 * 1.0)
+        bend = gain / (scale_v * half**2)
         both = np.stack([wide * width, scale_v], axis=-1)
         return rig.pose(0.0, y + dy, depth=0.8, shift=shift, angle=angle, scale=both, bend=bend * width**2)
 
     lips = _rgb(k.skin.lips)
     outer = (0.1 * gap + k.lip) / (0.02 + k.lip)
-    red = Paint(_rgb("c8434f"))
     parts = [
-        Part("lips", Ellipse(half, 0.02 + k.lip), Paint(lips, _blend(lips, k.line, 0.3), "fade", 0.2, -np.pi / 2), pose(outer, 1.0)),
+        Part(
+            "lips",
+            Ellipse(half, 0.02 + k.lip),
+            Paint(lips, _blend(lips, k.line, 0.3), "fade", 0.2, -np.pi / 2),
+            pose(outer, 1.0),
+        ),
         Part("mouth", Ellipse(half, 0.1), Paint(_rgb("4a1420")), pose(gap, 0.84)),
-        Part("tongue", Ellipse(0.5 * half, 0.05), red, pose(np.ones_like(gap), 0.9, 0.1), inside="mouth"),
-        Part("teeth", Box(0.86 * half, 0.05, 0.02), Paint(_rgb("fffaf0")), pose(np.ones_like(gap), 0.84, -0.075), inside="mouth"),
+        Part("tongue", Ellipse(0.5 * half, 0.05), Paint(_rgb("c8434f")), pose(still, 0.9, 0.1), inside="mouth"),
+        Part(
+            "teeth",
+            Box(0.86 * half, 0.05, 0.02),
+            Paint(_rgb("fffaf0")),
+            pose(still, 0.84, -0.075),
+            inside="mouth",
+        ),
     ]
     if k.moustache:
         hair = _blend(k.hair, k.tone, 0.06)
@@ -552,8 +581,13 @@ def _eyes(rig: Rig) -> list[Part]:
         Part("eyes", pair(Ellipse(r, 0.86 * r)), white, rig.pose(0.0, y, depth=0.65)),
         Part("irises", pair(Ellipse(0.58 * r, 0.62 * r)), iris, look, inside="eyes"),
         Part("pupils", pair(Ellipse(0.3 * r, 0.32 * r)), Paint(_rgb("17121a")), look, inside="eyes"),
-        Part("glints", Union(((Ellipse(0.025, 0.025), (-x - 0.03, -0.032)), (Ellipse(0.025, 0.025), (x - 0.03, -0.032)))),
-             Paint((1.0, 1.0, 1.0)), look, inside="eyes"),
+        Part(
+            "glints",
+            Union(((Ellipse(0.025, 0.025), (-x - 0.03, -0.032)), (Ellipse(0.025, 0.025), (x - 0.03, -0.032)))),
+            Paint((1.0, 1.0, 1.0)),
+            look,
+            inside="eyes",
+        ),
     ]
     close = np.maximum(0.16 * m.squint, m.blink)
     for name, side in (("left", -1.0), ("right", 1.0)):
@@ -571,8 +605,12 @@ def _nose_and_brows(rig: Rig) -> list[Part]:
     k, m = rig.look, rig.motion
     tone = _blend(k.tone, _rgb(k.skin.blush), 0.55)
     widen = np.stack([1.0 + 0.12 * m.smile, np.ones_like(m.smile)], axis=-1)
-    nose = Part("nose", Ellipse(k.nose, 0.9 * k.nose), Paint(tone, outline=k.line, outline_width=0.03, shade=0.2),
-                rig.pose(0.0, 0.2 * k.b, depth=1.25, scale=widen))
+    nose = Part(
+        "nose",
+        Ellipse(k.nose, 0.9 * k.nose),
+        Paint(tone, outline=k.line, outline_width=0.03, shade=0.2),
+        rig.pose(0.0, 0.2 * k.b, depth=1.25, scale=widen),
+    )
     brows = []
     colour = _darker(_blend(k.hair, k.tone, 0.08), 0.3)
     half = 0.24 * k.a
@@ -596,8 +634,10 @@ def _glasses(rig: Rig) -> list[Part]:
     bridge = Box(x - r, 0.022)
     arm = Box(0.5 * (k.a - x - r) + 0.02, 0.022)
     reach = 0.5 * (k.a + x + r)
-    shape = Union(((rim, (-x, 0.0)), (rim, (x, 0.0)), (bridge, (0.0, -0.03)), (arm, (-reach, -0.03)), (arm, (reach, -0.03))))
-    colour = _darker(k.cloth[2], 0.35)
+    shape = Union(
+        ((rim, (-x, 0.0)), (rim, (x, 0.0)), (bridge, (0.0, -0.03)), (arm, (-reach, -0.03)), (arm, (reach, -0.03)))
+    )
+    colour = _blend(k.cloth[2], (1.0, 0.96, 0.9), 0.4) if k.dark else _darker(k.cloth[2], 0.35)
     return [Part("glasses", shape, Paint(colour), rig.pose(0.0, -0.07 * k.b, depth=0.75))]
 
 
@@ -606,11 +646,16 @@ def _hairline(kind: str, a: float, b: float) -> tuple[tuple[Shape, tuple[float, 
     lines: dict[str, tuple[tuple[Shape, tuple[float, float]], ...]] = {
         "round": ((Ellipse(0.86 * a, 1.05 * b), (0.0, 0.46 * b)),),
         "buzz": ((Ellipse(0.86 * a, 1.05 * b), (0.0, 0.38 * b)),),
-        "parted": ((Ellipse(0.58 * a, 1.0 * b), (-0.3 * a, 0.46 * b)), (Ellipse(0.58 * a, 1.0 * b), (0.3 * a, 0.46 * b))),
+        "parted": (
+            (Ellipse(0.58 * a, 1.0 * b), (-0.3 * a, 0.46 * b)),
+            (Ellipse(0.58 * a, 1.0 * b), (0.3 * a, 0.46 * b)),
+        ),
         "swept": ((Ellipse(0.95 * a, 1.02 * b), (-0.16 * a, 0.46 * b)), (Ellipse(0.86 * a, 0.9 * b), (0.0, 0.5 * b))),
         "bangs": ((Box(0.85 * a, b, 0.25 * a), (0.0, 0.5 * b)),),
-        "wavy": tuple((Ellipse(0.26 * a, 0.24 * b), (s * a, -0.28 * b)) for s in (-0.58, -0.2, 0.2, 0.58))
-        + ((Ellipse(0.84 * a, b), (0.0, 0.62 * b)),),
+        "wavy": (
+            *((Ellipse(0.26 * a, 0.24 * b), (s * a, -0.28 * b)) for s in (-0.58, -0.2, 0.2, 0.58)),
+            (Ellipse(0.84 * a, b), (0.0, 0.62 * b)),
+        ),
     }
     return lines[kind]
 
@@ -622,10 +667,14 @@ def _front_hair(rig: Rig) -> list[Part]:
     if kind == "bald":
         return []
     if kind == "scarf":
-        shape: Shape = Cut(Union(((Ellipse(1.17 * a, 1.13 * b), (0.0, 0.0)),)), ((Ellipse(0.86 * a, 0.93 * b), (0.0, 0.06 * b)),))
+        shape: Shape = Cut(
+            Union(((Ellipse(1.17 * a, 1.13 * b), (0.0, 0.0)),)), ((Ellipse(0.86 * a, 0.93 * b), (0.0, 0.06 * b)),)
+        )
         return [Part("hair", shape, _scarf_paint(k), rig.pose(0.0, 0.0))]
     if kind == "tuft":
-        tuft = Polygon(((-0.3, -0.62), (-0.36, -0.98), (-0.14, -0.88), (0.0, -1.12), (0.14, -0.88), (0.36, -0.98), (0.3, -0.62)))
+        tuft = Polygon(
+            ((-0.3, -0.62), (-0.36, -0.98), (-0.14, -0.88), (0.0, -1.12), (0.14, -0.88), (0.36, -0.98), (0.3, -0.62))
+        )
         points = tuple((x * a, y * b) for x, y in tuft.points)
         return [Part("hair", Polygon(points, 0.05), _hair_paint(k.hair), rig.pose(0.0, 0.0, depth=0.1))]
     grow = 1.03 if kind == "buzz" else 1.1
@@ -633,7 +682,11 @@ def _front_hair(rig: Rig) -> list[Part]:
     lower = (Box(2.0, b), (0.0, (1.02 if k.style.ears else 1.45) * b))
     colour = _blend(k.hair, k.tone, 0.25) if kind == "buzz" else k.hair
     shape = Cut(cap, (*_hairline(kind, a, b), lower))
-    return [Part("hair", shape, _hair_paint(colour), rig.pose(0.0, 0.0, depth=0.1))]
+    paint = _hair_paint(colour)
+    if k.style.back == "afro":
+        # No line between the cap and the round mass of hair behind it.
+        paint = replace(paint, pattern="dots", outline=None)
+    return [Part("hair", shape, paint, rig.pose(0.0, 0.0, depth=0.1))]
 
 
 def _hat(rig: Rig) -> list[Part]:
@@ -653,9 +706,12 @@ def _hat(rig: Rig) -> list[Part]:
     if k.hat == "beanie":
         trim: Shape = Box(1.1 * a, 0.1 * b, 0.08 * b)
         return [Part("hat", crown, knit, pose), Part("trim", trim, second, rig.pose(0.0, -0.56 * b, depth=0.15))]
-    visor = Ellipse(1.0 * a, 0.13 * b)
+    visor = Ellipse(1.0 * a, 0.15 * b)
     plain = Paint(k.cloth[1], outline=_darker(k.cloth[1], 0.55), outline_width=0.04)
-    return [Part("hat", crown, knit, pose), Part("trim", visor, plain, rig.pose(0.0, -0.55 * b, depth=0.5))]
+    return [
+        Part("hat", crown, knit, pose),
+        Part("trim", visor, plain, rig.pose(0.0, -0.6 * b, depth=0.5, bend=0.22 / a)),
+    ]
 
 
 def _joints(look: Look, parts: Sequence[Part]) -> tuple[Joint, ...]:
@@ -696,9 +752,12 @@ def _ramp(first: RGB, second: RGB, share: Array) -> Array:
 
 def _wall(look: Look, rng: np.random.Generator) -> tuple[RGB, RGB]:
     """Colours of a wall, one of those that the hair and skin stand out from best."""
-    figure = [np.array(look.cloth[2] if look.style.back == "scarf" or look.hat != "none" else look.hair), np.array(look.tone)]
+    figure = [
+        np.array(look.cloth[2] if look.style.back == "scarf" or look.hat != "none" else look.hair),
+        np.array(look.tone),
+    ]
     contrast = [min(float(np.abs(np.array(_rgb(w[0])) - c).sum()) for c in figure) for w in WALLS]
-    first, second = WALLS[int(np.argsort(contrast)[-int(rng.integers(1, 5))])]
+    first, second = WALLS[int(np.argsort(contrast)[-int(rng.integers(1, 7))])]
     return _rgb(first), _rgb(second)
 
 
@@ -718,7 +777,7 @@ def _background(look: Look, identity: int, size: int) -> Array:
         share = np.clip(0.5 + 3 * np.sin(np.pi * (x + y) / period + phase) * np.sin(np.pi * (x - y) / period), 0, 1)
     elif style == 3:
         share = 0.35 + 0.4 * y
-        for cx, cy, r in zip(*rng.uniform([[-1], [-1], [0.1]], [[1], [0.8], [0.26]], (3, 14)), strict=True):
+        for cx, cy, r in rng.uniform((-1.0, -1.0, 0.1), (1.0, 0.8, 0.26), (14, 3)):
             share = share - 0.45 * np.clip((r - np.hypot(x - cx, y - cy)) * 16, 0, 1)
         second, first = first, _blend(first, (1.0, 1.0, 0.95), 0.35)
     else:
