@@ -1,11 +1,11 @@
 """A miniature of BAIR robot pushing: a jointed arm sweeps over a table and pushes toys about.
 
 The table is seen obliquely from above and fills the frame; the arm's base stands at the far (upper) edge. Protocol:
-every clip has 30 frames at 10 frames a second, as in BAIR (the clip is one sweep, so another ``length`` samples the same
-sweep more or less finely). ``motion`` decides the base's place, the layout of 3 to 5 toys, the gripper's path and hence
-every push; ``identity`` decides the robot's colours and proportions, the toys' shapes and colours, and the table. All
-toys push like discs of one radius, so the toys and the gripper of two identities follow the very same paths; only the
-elbow answers to the proportions of the links. The first toy is pushed in every clip.
+every clip has 30 frames at 10 frames a second, as in BAIR (another ``length`` samples the same sweep more or less
+finely). ``motion`` decides the base's place, the layout of 3 to 5 toys, the gripper's path and hence every push;
+``identity`` decides the robot's colours and proportions, the toys' shapes and colours, and the table. All toys push
+like discs of one radius, so the toys and the gripper of two identities follow the very same paths; only the elbow
+answers to the proportions of the links. The first toy is pushed in every clip.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ _LOW, _HIGH = np.array([-0.66, -0.02]), np.array([0.66, 0.74])  # where the grip
 _EDGE_LOW, _EDGE_HIGH = np.array([-0.8, -0.3]), np.array([0.8, 0.8])  # where the toys stay
 
 Points = NDArray[np.float64]
+Pattern = Literal["plain", "stripes", "checks", "dots"]
 
 
 def _rgb(code: str) -> RGB:
@@ -80,6 +82,7 @@ def _apart(a: RGB, b: RGB) -> float:
     return float(np.hypot(np.linalg.norm(d) * 0.7, d @ np.array([0.3, 0.59, 0.11])))
 
 
+_PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "stripes", "stripes", "checks", "dots")
 _INK = _rgb("1d1b26")
 _WHITE = _rgb("fbf7ee")
 
@@ -155,7 +158,7 @@ class _Toy:
     kind: str
     colour: RGB
     second: RGB
-    pattern: str
+    pattern: Pattern
     size: float
 
 
@@ -198,7 +201,7 @@ def _toys(rng: np.random.Generator, ground: RGB, shell: RGB) -> tuple[_Toy, ...]
         colour = colours[index]
         far = [c for c in (*_TOYS, _WHITE) if _apart(c, colour) > 0.3]
         second = far[int(rng.integers(len(far)))]
-        pattern = str(rng.choice(["plain", "stripes", "checks", "dots"], p=[0.3, 0.3, 0.2, 0.2]))
+        pattern = _PATTERNS[int(rng.integers(len(_PATTERNS)))]
         toys.append(_Toy(str(kind), colour, second, pattern, _TOY * float(rng.uniform(0.98, 1.12))))
     return tuple(toys)
 
@@ -266,7 +269,7 @@ def _layout(rng: np.random.Generator, count: int) -> Points:
     gap = 2 * _TOY + 0.12
     while len(placed) < count:
         placed = [] if rng.random() < 0.02 else placed  # a fresh start where the first toys left no room
-        spot = rng.uniform([-0.7, -0.1], [0.7, 0.7])
+        spot = rng.uniform([-0.72, -0.05], [0.72, 0.72])
         if all(np.hypot(*(spot - other)) > gap for other in placed):
             placed.append(spot)
     return np.array(placed)
@@ -312,7 +315,7 @@ def _push(tip: Points, start: Points) -> tuple[Points, Points, float]:
         touched = distance < _TOY + _GRIPPER
         normal, move = away / distance[:, None], now - before
         slip = normal[:, 0] * move[1] - normal[:, 1] * move[0]
-        turns = turns + np.where(touched, 0.8 * slip / _TOY, 0.0)
+        turns = turns + np.where(touched, 0.5 * slip / _TOY, 0.0)
         for _ in range(3):
             toys = _separate(now, toys)
         away = toys - now
@@ -344,7 +347,7 @@ def _sweep(motion: int) -> _Sweep:
         tip = _path(_waypoints(rng, start))
         if np.hypot(*(start - tip[0]).T).min() < _TOY + _GRIPPER + 0.02:
             continue
-        if not 0.25 < np.hypot(*(tip - tip[0]).T).mean() < 0.6:
+        if not 0.25 < np.hypot(*(tip - tip[0]).T).mean() < 0.55:
             continue
         toys, turns, deepest = _push(tip, start)
         if deepest < 0.03 and 0.2 < np.hypot(*(toys[-1, 0] - start[0])) < 0.9:
@@ -354,7 +357,7 @@ def _sweep(motion: int) -> _Sweep:
     aim = tip - base - [0.0, 0.35]
     heading = np.pi / 2 - 0.6 * np.arctan2(aim[:, 0], np.maximum(aim[:, 1], 0.3)) - 0.25 * side
     wave = np.sin(2 * np.pi * (np.linspace(0, 1, _STEPS) * rng.uniform(0.6, 1.2) + rng.random()))
-    return _Sweep(base, side, tip, heading, 0.085 + 0.02 * wave, toys, turns)
+    return _Sweep(base, side, tip, heading, 0.095 + 0.02 * wave, toys, turns)
 
 
 @dataclass(frozen=True)
@@ -418,9 +421,9 @@ def _link_parts(name: str, look: _Look, pose: Pose, length: float, radii: tuple[
     parts = [Part(name, Capsule(length, *radii), paint, pose)]
     thin = min(radii)
     decoration: dict[str, Shape] = {
-        "inlay": Box(length * 0.24, thin * 0.5, thin * 0.3),
+        "inlay": Box(length * 0.24, thin * 0.46, thin * 0.3),
         "bands": Union(((Box(0.05, thin * 0.82), (-0.12, 0.0)), (Box(0.05, thin * 0.82), (0.12, 0.0)))),
-        "spine": Box(length * 0.4, thin * 0.28),
+        "spine": Box(length * 0.36, thin * 0.26),
     }
     if look.style in decoration:
         middle = Pose(pose.to_scene(np.array([[length / 2, 0.0]]))[:, 0], pose.matrix, pose.bend)
@@ -460,8 +463,8 @@ def _hand_parts(look: _Look, sweep: _Sweep, wrist: Points, thick: float) -> list
         root = wrist + 0.15 * ahead + sign * sweep.opening[:, None] * across
         bend = -sign * look.claw
         pose = Pose.of(root, heading + sign * (0.1 + 0.1 * look.claw), bend=bend)
-        parts.append(Part(f"{name}_finger", Capsule(0.17, 0.058, 0.05), _paint(dark, width=0.03), pose))
-    palm = Box(0.075, 0.155, 0.05)
+        parts.append(Part(f"{name}_finger", Capsule(0.17, 0.068, 0.056), _paint(dark, width=0.03), pose))
+    palm = Box(0.075, 0.165, 0.05)
     pose = Pose.of(wrist + 0.11 * ahead, heading)
     parts.append(Part("palm", palm, _paint(_blend(look.shell, _INK, 0.12), shade=0.2), pose))
     return parts
@@ -518,15 +521,14 @@ def _toy_parts(number: int, toy: _Toy, centre: Points, turn: Points) -> tuple[li
     outline, detail = _KINDS[toy.kind]
     shape, pose = outline(toy.size), Pose.of(centre - np.array([0.0, 0.03]), turn)
     name, ink = f"object_{number}", _ink(toy.colour)
-    side = Part(
-        f"{name}_side", shape, Paint(_blend(toy.colour, _INK, 0.62)), Pose.of(centre + np.array([0.0, 0.035]), turn)
-    )
+    standing = Pose.of(centre + np.array([0.0, 0.035]), turn)
+    side = Part(f"{name}_side", shape, Paint(_blend(toy.colour, _INK, 0.62)), standing)
     pattern = Paint(toy.colour, outline=ink)
     if detail is None or toy.kind in ("puck", "crate"):
         second = _blend(toy.colour, toy.second, 0.35 if detail else 0.9)
         period = toy.size * (0.9 if toy.pattern == "stripes" else 1.25)
-        kind = "stripes" if toy.pattern == "plain" and detail is None else toy.pattern
-        pattern = Paint(toy.colour, second, kind, period, 0.4, outline=ink)  # type: ignore[arg-type]
+        kind: Pattern = "stripes" if toy.pattern == "plain" and detail is None else toy.pattern
+        pattern = Paint(toy.colour, second, kind, period, 0.4, outline=ink)
     tops = [Part(name, shape, pattern, pose)]
     if detail is not None:
         colour = _rgb("4a2c20") if toy.kind == "mug" else toy.second
