@@ -1,0 +1,212 @@
+"""Reconstruction and animation: move a still picture's keypoints as a driving video's move (section 3.5).
+
+Videos are (T, 3, H, W) here: one source, one driving clip, time as the batch of the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from scipy.spatial import ConvexHull, QhullError
+from torch import Tensor
+
+from monkeynet_edu.generator import Generated
+from monkeynet_edu.keypoints import Keypoints, inverse_covariance, with_covariance
+from monkeynet_edu.model import Device, MonkeyNet
+
+Mode = Literal["relative", "absolute"]
+Scaling = Literal["none", "hull"]
+CovarianceSource = Literal["driving", "adapted"]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How the driving motion is put on the source.
+
+    Attributes:
+        mode: ``relative``: h_t = h_source + (h_driving,t - h_driving,reference); ``absolute``: h_t = h_driving,t.
+        reference: driving frame whose pose counts as the source's (``relative`` only).
+        scaling: ``hull`` multiplies movements by √(hull area of the source keypoints / of the reference's); ``none``.
+        covariance: the ``driving`` frames' own, or ``adapted`` to the source's shape.
+        clip: whether means stay within [-1, 1] (``relative`` only).
+    """
+
+    mode: Mode = "relative"
+    reference: int = 0
+    scaling: Scaling = "none"
+    covariance: CovarianceSource = "driving"
+    clip: bool = False
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A generated clip and what it was made from.
+
+    Attributes:
+        prediction: (T, 3, H, W) generated frames in [0, 1].
+        deformed: (T, 3, H, W) the source sampled at the deformation.
+        deformation: (T, h, w, 2).
+        masks: (T, K+1, h, w), or None where the model has no coarse flow.
+        source: keypoints (1, K) of the source.
+        driving: keypoints (T, K) of the driving clip.
+        moved: keypoints (T, K) that were drawn.
+    """
+
+    prediction: Tensor
+    deformed: Tensor
+    deformation: Tensor
+    masks: Tensor | None
+    source: Keypoints
+    driving: Keypoints
+    moved: Keypoints
+
+
+def hull_area(points: Tensor) -> float:
+    """Area of the convex hull of points (K, 2); 0 where they lie on a line or are fewer than three."""
+    try:
+        # In two dimensions Qhull calls the area "volume".
+        return float(ConvexHull(points.detach().cpu().double().numpy()).volume)
+    except (QhullError, ValueError):
+        return 0.0
+
+
+def adapt_covariance(driving: Tensor, reference: Tensor, source: Tensor) -> Tensor:
+    """Carries the change of covariance over to the source: A = Σ_t Σ_1⁻¹ Σ_source, made symmetric and positive.
+
+    Args:
+        driving: Σ_t (T, K, 2, 2).
+        reference: Σ_1 (1, K, 2, 2).
+        source: Σ_source (1, K, 2, 2).
+
+    Returns:
+        (T, K, 2, 2): (A + Aᵀ)/2 with eigenvalues ≤ 0 set to 1e-6.
+    """
+    product = driving @ inverse_covariance(reference) @ source
+    values, vectors = torch.linalg.eigh((product + product.mT) / 2)
+    values = torch.where(values > 0, values, torch.full_like(values, 1e-6))
+    return vectors @ torch.diag_embed(values) @ vectors.mT
+
+
+def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer) -> Keypoints:
+    """Keypoints to draw for each driving frame (Eq. 10).
+
+    Args:
+        source: (1, K).
+        driving: (T, K).
+        transfer: how.
+
+    Returns:
+        Keypoints (T, K).
+
+    Raises:
+        ValueError: the reference is not one of the T frames, or clipping with absolute transfer.
+    """
+    frames = len(driving)
+    if not -frames <= transfer.reference < frames:
+        raise ValueError(f"reference: expected a frame from 0 to {frames - 1}, got {transfer.reference}")
+    if transfer.mode == "absolute":
+        if transfer.clip:
+            raise ValueError("clip: expected 'relative' transfer, got 'absolute'; driving means are inside already")
+        return driving
+    reference = driving[[transfer.reference]]
+    movement = driving.mean - reference.mean
+    if transfer.scaling == "hull":
+        areas = hull_area(source.mean[0]), hull_area(reference.mean[0])
+        movement = movement * (areas[0] / areas[1]) ** 0.5 if min(areas) > 0 else movement
+    mean = source.mean + movement
+    if transfer.clip:
+        mean = mean.clamp(-1, 1)
+    if transfer.covariance == "adapted":
+        return Keypoints(mean, adapt_covariance(driving.cov, reference.cov, source.cov))
+    return with_covariance(Keypoints(mean, driving.cov), driving.cov)
+
+
+def closest_reference(source: Keypoints, driving: Keypoints) -> int:
+    """The driving frame whose pose is nearest to the source's: the alignment that relative transfer needs.
+
+    Poses are compared after removing their centre and size, so that a bigger or shifted figure does not count.
+    """
+
+    def shape(mean: Tensor) -> Tensor:
+        centred = mean - mean.mean(dim=-2, keepdim=True)
+        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
+
+    gap = (shape(driving.mean) - shape(source.mean)).square().sum(dim=(-2, -1))
+    return int(gap.argmin())
+
+
+@torch.no_grad()
+def detect_clip(model: MonkeyNet, frames: Tensor, device: Device, chunk: int = 32) -> Keypoints:
+    """Keypoints (T, K) of a clip (T, 3, H, W), ``chunk`` frames at a time; on the model's device."""
+    found = []
+    for part in frames.split(chunk):
+        with device.autocast():
+            found.append(model.detect(part.to(device.device)))
+    return Keypoints(torch.cat([k.mean for k in found]), torch.cat([k.cov for k in found]))
+
+
+@torch.no_grad()
+def draw(
+    model: MonkeyNet, image: Tensor, source: Keypoints, moved: Keypoints, device: Device, chunk: int = 16
+) -> Iterator[Generated]:
+    """Draws the source image (1, 3, H, W) with keypoints (1, K) in each of T poses; yields ``chunk`` frames at a time.
+
+    The source is encoded once.
+    """
+    image = image.to(device.device)
+    with device.autocast():
+        encoded = model.generator.appearance_encoder(image)
+    for start in range(0, len(moved), chunk):
+        pose = moved[start : start + chunk]
+        n = len(pose)
+        levels = [level.expand(n, *level.shape[1:]) for level in encoded]
+        still = Keypoints(source.mean.expand(n, -1, -1), source.cov.expand(n, -1, -1, -1))
+        with device.autocast():
+            drawn: Generated = model.generator(image.expand(n, *image.shape[1:]), still, pose, levels)
+        yield drawn
+
+
+def animate(
+    model: MonkeyNet, image: Tensor, driving: Tensor, device: Device, transfer: Transfer | Literal["auto"] = "auto"
+) -> Animation:
+    """Animates a source image with a driving clip.
+
+    Args:
+        model: in eval mode.
+        image: (3, H, W) in [0, 1], H and W multiples of ``model.config.stride``.
+        driving: (T, 3, H, W) in [0, 1].
+        device: where to compute.
+        transfer: how; ``auto``: as the model's configuration says, relative to the driving frame nearest in pose.
+
+    Raises:
+        ValueError: see :func:`transfer_keypoints`.
+    """
+    model.eval()
+    source = detect_clip(model, image[None], device)
+    motion = detect_clip(model, driving, device)
+    if transfer == "auto":
+        transfer = Transfer(model.config.transfer, closest_reference(source, motion))
+    moved = transfer_keypoints(source, motion, transfer)
+    return _collect(list(draw(model, image[None], source, moved, device)), source, motion, moved)
+
+
+def reconstruct(model: MonkeyNet, video: Tensor, device: Device) -> Animation:
+    """Rebuilds a clip (T, 3, H, W) from its first frame and the keypoints of all (the paper's proxy task)."""
+    return animate(model, video[0], video, device, Transfer("absolute"))
+
+
+def _collect(drawn: list[Generated], source: Keypoints, driving: Keypoints, moved: Keypoints) -> Animation:
+    """Joins the chunks of :func:`draw` on the CPU."""
+    masks = [d.motion.masks for d in drawn if d.motion.masks is not None]
+    return Animation(
+        torch.cat([d.prediction for d in drawn]).cpu(),
+        torch.cat([d.deformed for d in drawn]).cpu(),
+        torch.cat([d.motion.deformation for d in drawn]).cpu(),
+        torch.cat(masks).cpu() if masks else None,
+        source,
+        driving,
+        moved,
+    )

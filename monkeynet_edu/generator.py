@@ -1,0 +1,124 @@
+"""The generator G: an encoder-decoder whose skips are deformed to the driving pose (section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from monkeynet_edu import geometry, motion
+from monkeynet_edu.keypoints import Keypoints
+from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock
+from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig, MotionNetwork
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Configuration of G and, inside it, M.
+
+    Attributes:
+        width: b, channels at full resolution.
+        max_width: m, upper bound of the channels.
+        levels: n, number of Down (and Up) blocks.
+        refinement_blocks: residual blocks after the decoder.
+        embedding: keypoint heatmaps appended to every level, or None for none.
+        motion: configuration of M, or None for no flow at all (the paper's ablation "No F").
+    """
+
+    width: int = 32
+    max_width: int = 512
+    levels: int = 5
+    refinement_blocks: int = 4
+    embedding: EmbeddingConfig | None = field(default_factory=EmbeddingConfig)
+    motion: MotionConfig | None = field(default_factory=MotionConfig)
+
+    @property
+    def stride(self) -> int:
+        """Frame sides must be multiples of this."""
+        return max(2**self.levels, self.motion.stride if self.motion else 1)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A drawn frame.
+
+    Attributes:
+        prediction: (B, 3, H, W) the generated frame, in [0, 1].
+        deformed: (B, 3, H, W) the source image sampled at the deformation, nothing else.
+        motion: what M found.
+    """
+
+    prediction: Tensor
+    deformed: Tensor
+    motion: Motion
+
+
+def deform(features: Tensor, deformation: Tensor) -> Tensor:
+    """Reads one encoder level through the deformation, brought to its size by nearest neighbours.
+
+    Args:
+        features: (B, C, h, w).
+        deformation: (B, H, W, 2).
+
+    Returns:
+        (B, C, h, w), of the features' type.
+    """
+    at_size = geometry.resize_deformation(deformation, *features.shape[-2:])
+    return geometry.warp(features.to(deformation.dtype), at_size).to(features.dtype)
+
+
+def deform_levels(levels: list[Tensor], deformation: Tensor) -> list[Tensor]:
+    """Deforms every encoder level; the picture itself is level 0 (Eq. 6)."""
+    return [deform(level, deformation) for level in levels]
+
+
+class Generator(nn.Module):
+    """G: source image and two sets of keypoints → the source in the driving pose."""
+
+    def __init__(self, config: GeneratorConfig, keypoints: int, channels: int = 3) -> None:
+        super().__init__()
+        self.config = config
+        self.appearance_encoder = Encoder(channels, config.width, config.max_width, config.levels)
+        extra = config.embedding.channels_per_keypoint(channels) * keypoints if config.embedding else 0
+        self.dense_motion_module = MotionNetwork(config.motion, keypoints, channels) if config.motion else None
+        self.video_decoder = Decoder(channels, None, config.width, config.max_width, config.levels, extra)
+        width = self.video_decoder.out_channels
+        self.refinement_module = nn.Sequential(*(ResidualBlock(width) for _ in range(config.refinement_blocks)))
+        self.last = nn.Conv2d(width, channels, 1)
+
+    def estimate_motion(self, image: Tensor, source: Keypoints, driving: Keypoints) -> Motion:
+        """Runs M, or stays still where the configuration has none."""
+        if self.dense_motion_module is not None:
+            found: Motion = self.dense_motion_module(image, source, driving)
+            return found
+        grid = geometry.lattice(*image.shape[-2:], device=image.device, dtype=source.mean.dtype)
+        return Motion(grid.expand(len(image), *grid.shape), None, None, None)
+
+    def append_keypoints(
+        self, levels: list[Tensor], image: Tensor, source: Keypoints, driving: Keypoints
+    ) -> list[Tensor]:
+        """Concatenates the keypoint embedding, resized by nearest, to every level."""
+        if self.config.embedding is None:
+            return levels
+        shown = motion.movement_embedding(image, source, driving, self.config.embedding, "none")
+        return [torch.cat([x, geometry.resize(shown, *x.shape[-2:]).to(x.dtype)], dim=1) for x in levels]
+
+    def forward(
+        self, image: Tensor, source: Keypoints, driving: Keypoints, encoded: list[Tensor] | None = None
+    ) -> Generated:
+        """Draws one frame for each item.
+
+        Args:
+            image: source (B, C, H, W); H and W multiples of ``config.stride``.
+            source: its keypoints (B, K).
+            driving: keypoints (B, K) of the pose wanted.
+            encoded: levels of the source from ``appearance_encoder``, where the same source is drawn many times.
+        """
+        found = self.estimate_motion(image, source, driving)
+        levels = self.appearance_encoder(image) if encoded is None else encoded
+        levels = deform_levels(levels, found.deformation)
+        deformed = levels[0]
+        levels = self.append_keypoints(levels, image, source, driving)
+        out = self.last(self.refinement_module(self.video_decoder(levels)))
+        return Generated(torch.sigmoid(out.to(source.mean.dtype)), deformed, found)

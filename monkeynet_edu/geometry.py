@@ -1,0 +1,92 @@
+"""Coordinates and warping: the lattice, reading an image through a deformation, composing deformations, resizing.
+
+Points are (x, y) in [-1, 1]. The corners of that square are the *centres* of the corner pixels: column j of W sits at
+x = 2j/(W-1) - 1. A deformation (B, H, W, 2) is a backward map: for every pixel of the driving frame it says where to read
+in the source.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def lattice(
+    height: int, width: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Coordinates of all pixel centres: the deformation that changes nothing.
+
+    Args:
+        height: H, at least 1.
+        width: W, at least 1.
+        device: of the result.
+        dtype: of the result.
+
+    Returns:
+        (H, W, 2): ``[i, j]`` is the point (x, y) of row i, column j.
+    """
+    x = torch.linspace(-1, 1, width, device=device, dtype=dtype)
+    y = torch.linspace(-1, 1, height, device=device, dtype=dtype)
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
+
+
+def to_pixels(points: Tensor, height: int, width: int) -> Tensor:
+    """Turns points (..., 2) from [-1, 1] into pixels (column, row); the inverse of the lattice: (x + 1)/2·(W-1)."""
+    extent = torch.tensor([width - 1, height - 1], device=points.device, dtype=points.dtype)
+    return (points + 1) / 2 * extent
+
+
+def warp(image: Tensor, deformation: Tensor) -> Tensor:
+    """Reads an image at the points of a deformation (bilinear, zeros outside, corners aligned).
+
+    Args:
+        image: (B, C, H, W), any content: colours, features, a flow field.
+        deformation: (B, h, w, 2) points (x, y) in [-1, 1], same type as ``image``.
+
+    Returns:
+        (B, C, h, w).
+
+    Raises:
+        ValueError: the batches differ, or the last dimension of ``deformation`` is not 2.
+    """
+    if image.ndim != 4 or deformation.ndim != 4 or deformation.shape[-1] != 2 or len(image) != len(deformation):
+        raise ValueError(
+            "warp: expected image (B, C, H, W) and deformation (B, h, w, 2) with the same B, got "
+            f"{tuple(image.shape)} and {tuple(deformation.shape)}; put channels second and points last"
+        )
+    return F.grid_sample(image, deformation, mode="bilinear", padding_mode="zeros", align_corners=True)
+
+
+def compose(first: Tensor, second: Tensor) -> Tensor:
+    """Chains two deformations: ``warp(warp(image, second), first)`` up to interpolation.
+
+    Points of ``first`` outside the frame read the nearest border value of ``second``.
+
+    Args:
+        first: (B, h, w, 2), from the final frame to the middle one.
+        second: (B, H, W, 2), from the middle frame to the source.
+
+    Returns:
+        (B, h, w, 2), from the final frame to the source.
+    """
+    return warp(second.permute(0, 3, 1, 2), first.clamp(-1, 1)).permute(0, 2, 3, 1)
+
+
+def resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Nearest-neighbour resize of (B, C, H, W) to (B, C, height, width); returns its input where nothing changes."""
+    if image.shape[-2:] == (height, width):
+        return image
+    return F.interpolate(image, size=(height, width), mode="nearest")
+
+
+def resize_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
+    """Nearest-neighbour resize of a deformation (B, H, W, 2) to (B, height, width, 2); values are points and stay."""
+    if deformation.shape[1:3] == (height, width):
+        return deformation
+    return resize(deformation.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1)
+
+
+def downscale(image: Tensor, scale: float) -> Tensor:
+    """Shrinks (B, C, H, W) by ``scale`` (0.5: half the side) with nearest-neighbour sampling; 1 changes nothing."""
+    return image if scale == 1 else F.interpolate(image, scale_factor=scale, mode="nearest")

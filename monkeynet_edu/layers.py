@@ -1,0 +1,134 @@
+"""The blocks that Δ, M and G are made of: convolution blocks, encoder, decoder, U-Net ("hourglass"), refinement."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def level_width(width: int, max_width: int, level: int) -> int:
+    """Channels at a level: ``width·2^level``, never more than ``max_width`` (level 0 is the full resolution)."""
+    return min(max_width, width * 2**level)
+
+
+class DownBlock(nn.Module):
+    """conv3×3 → batch norm → ReLU → 2×2 average pool: (B, C_in, H, W) → (B, C_out, H/2, W/2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halves the resolution."""
+        return F.avg_pool2d(F.relu(self.norm(self.conv(x))), 2)
+
+
+class UpBlock(nn.Module):
+    """nearest ×2 → conv3×3 → batch norm → ReLU: (B, C_in, H, W) → (B, C_out, 2H, 2W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Doubles the resolution."""
+        return F.relu(self.norm(self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))))
+
+
+class GroupBlock(nn.Module):
+    """Grouped conv1×1 → batch norm → ReLU: each keypoint's channels are mixed among themselves alone."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 1, groups=groups)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, H, W)."""
+        return F.relu(self.norm(self.conv(x)))
+
+
+class ResidualBlock(nn.Module):
+    """BN → ReLU → conv3×3 → BN → ReLU → conv3×3, plus the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, H, W)."""
+        out = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(out)))
+
+
+class Encoder(nn.Module):
+    """A chain of Down blocks that keeps every level."""
+
+    def __init__(self, in_channels: int, width: int, max_width: int, levels: int) -> None:
+        super().__init__()
+        widths = [in_channels] + [level_width(width, max_width, i + 1) for i in range(levels)]
+        self.down_blocks = nn.ModuleList(DownBlock(a, b) for a, b in itertools.pairwise(widths))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Returns all levels, the input first, each half the size of the one before."""
+        levels = [x]
+        for block in self.down_blocks:
+            levels.append(block(levels[-1]))
+        return levels
+
+
+class Decoder(nn.Module):
+    """Up blocks, each followed by concatenation with the encoder level of its resolution.
+
+    Args:
+        in_channels: channels of level 0 (the picture).
+        out_channels: of the last conv3×3; None leaves that convolution out.
+        width: b, ``width·2^i`` channels at level i.
+        max_width: upper bound m of the channels.
+        levels: number of Up blocks.
+        extra_channels: channels appended to every level, the deepest included (keypoint heatmaps).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int | None, width: int, max_width: int, levels: int, extra_channels: int = 0
+    ) -> None:
+        super().__init__()
+        blocks = []
+        for i in reversed(range(levels)):
+            from_below = level_width(width, max_width, i + 1) * (1 if i == levels - 1 else 2) + extra_channels
+            blocks.append(UpBlock(from_below, level_width(width, max_width, i)))
+        self.up_blocks = nn.ModuleList(blocks)
+        self.out_channels = width + in_channels + extra_channels
+        self.conv = None if out_channels is None else nn.Conv2d(self.out_channels, out_channels, 3, padding=1)
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Decodes levels (full resolution first, as the encoder returns them; the list is left as it was)."""
+        out = levels[-1]
+        for block, skip in zip(self.up_blocks, reversed(levels[:-1]), strict=True):
+            out = torch.cat([block(out), skip], dim=1)
+        return out if self.conv is None else self.conv(out)
+
+
+class Hourglass(nn.Module):
+    """U-Net: encoder and decoder with skip connections, (B, C_in, H, W) → (B, C_out, H, W).
+
+    H and W must be divisible by 2^levels.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, width: int, max_width: int, levels: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(in_channels, width, max_width, levels)
+        self.decoder = Decoder(in_channels, out_channels, width, max_width, levels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps an image to as many output channels."""
+        out: Tensor = self.decoder(self.encoder(x))
+        return out

@@ -1,0 +1,381 @@
+"""Monkey-Net, wired: Δ, G (with M inside) and D in one place, presets, saving and loading, choice of device.
+
+The modules receive finished configurations; nothing here computes anything that its parts do not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from monkeynet_edu.discriminator import Discriminator, DiscriminatorConfig
+from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.generator import Generated, Generator, GeneratorConfig
+from monkeynet_edu.keypoints import DetectorConfig, KeypointDetector, Keypoints
+from monkeynet_edu.losses import LossWeights
+from monkeynet_edu.motion import EmbeddingConfig, MotionConfig, Normalisation
+
+MODEL_FILE = "model.safetensors"
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class MonkeyNetConfig:
+    """Configuration of a whole model.
+
+    Attributes:
+        frame_size: side of the square frames it is meant for.
+        detector: Δ.
+        generator: G and M.
+        discriminator: D.
+        losses: weights of the training losses (one feature-matching weight for each block of D, and the frame).
+        transfer: how animation moves the source by default: ``relative`` or ``absolute``.
+    """
+
+    frame_size: int = 64
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    transfer: Literal["relative", "absolute"] = "relative"
+
+    def __post_init__(self) -> None:
+        """Checks what the parts cannot check alone."""
+        if len(self.losses.feature_matching) != self.discriminator.blocks + 1:
+            raise ValueError(
+                f"MonkeyNetConfig.losses.feature_matching: expected {self.discriminator.blocks + 1} weights "
+                f"(the frame and each block of D), got {len(self.losses.feature_matching)}"
+            )
+        if self.transfer not in ("relative", "absolute"):
+            raise ValueError(f"MonkeyNetConfig.transfer: expected 'relative' or 'absolute', got {self.transfer!r}")
+
+    @property
+    def stride(self) -> int:
+        """Frame sides must be multiples of this."""
+        return max(self.detector.stride, self.generator.stride)
+
+    def check_frame_size(self, size: int) -> None:
+        """Refuses a frame side that the networks cannot halve often enough, naming the nearest that they can.
+
+        Raises:
+            UserError: ``size`` is no multiple of ``stride``.
+        """
+        if size % self.stride or size < self.stride:
+            near = max(1, round(size / self.stride)) * self.stride
+            raise UserError(
+                f"frame size {size}: expected a multiple of {self.stride} (what the networks halve), got {size}; "
+                f"the nearest that works is {near}"
+            )
+
+    def to_json(self) -> str:
+        """JSON text that :meth:`from_json` reads."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> MonkeyNetConfig:
+        """Reads :meth:`to_json`'s text; unknown or missing fields are errors."""
+        config: MonkeyNetConfig = _from_plain(MonkeyNetConfig, json.loads(text))
+        return config
+
+
+def _from_plain(kind: Any, value: Any) -> Any:
+    """Builds (nested, optional) frozen dataclasses from JSON values; lists become tuples."""
+    options = getattr(kind, "__args__", ()) if not is_dataclass(kind) else ()
+    nested = next((option for option in options if is_dataclass(option)), None)
+    if nested is not None and value is not None:
+        kind = nested
+    if is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict) or set(value) != {f.name for f in fields(kind)}:
+            raise ValueError(f"{kind.__name__}: expected the fields {[f.name for f in fields(kind)]}, got {value}")
+        hints = get_type_hints(kind)
+        return kind(**{name: _from_plain(hints[name], item) for name, item in value.items()})
+    return tuple(value) if isinstance(value, list) else value
+
+
+def first_difference(ours: object, theirs: object, name: str = "") -> str | None:
+    """Dotted name and both values of the first field in which two configurations differ, or None."""
+    if is_dataclass(ours) and is_dataclass(theirs) and type(ours) is type(theirs):
+        for f in fields(ours):
+            found = first_difference(getattr(ours, f.name), getattr(theirs, f.name), f"{name}.{f.name}".lstrip("."))
+            if found:
+                return found
+        return None
+    return None if ours == theirs else f"{name}: {ours} here, {theirs} there"
+
+
+def published_config(
+    width: int = 32,
+    max_width: int = 512,
+    keypoints: int = 10,
+    normalisation: Normalisation = 100.0,
+    least_covariance: float | None = 0.001,
+    group_blocks: int = 2,
+    deformed: float = 0.0,
+) -> MonkeyNetConfig:
+    """The authors' 64×64 configuration with the settings in which their data sets differ (SPEC: one table row)."""
+    motion = MotionConfig(
+        width,
+        max_width,
+        embedding=EmbeddingConfig(("heatmap", "deformed_source"), normalisation=normalisation),
+        group_blocks=group_blocks,
+    )
+    return MonkeyNetConfig(
+        detector=DetectorConfig(keypoints, width, max_width, least_covariance=least_covariance),
+        generator=GeneratorConfig(width, max_width, embedding=EmbeddingConfig(normalisation=normalisation), motion=motion),
+        discriminator=DiscriminatorConfig(embedding=EmbeddingConfig(heatmap="gaussian", normalisation=normalisation)),
+        losses=LossWeights(deformed=deformed),
+    )
+
+
+def _mgif() -> MonkeyNetConfig:
+    """The authors' 128×128 configuration for cartoon animals: Δ, M and the embedding of G at half size."""
+    features = EmbeddingConfig(("heatmap", "displacement", "deformed_source"))
+    return MonkeyNetConfig(
+        frame_size=128,
+        detector=DetectorConfig(10, 32, 1024, least_covariance=0.001, scale=0.5),
+        generator=GeneratorConfig(
+            32, 1024, 6, embedding=EmbeddingConfig(scale=0.5), motion=MotionConfig(32, 1024, embedding=features, scale=0.5)
+        ),
+        transfer="absolute",
+    )
+
+
+def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> MonkeyNetConfig:
+    """Our small model for two CPU cores and 64×64 frames; everything below deviates from the paper's models.
+
+    Narrower (16 channels; at most 64 in Δ and M, 128 in G and D); 4 levels instead of 5; Δ, M and the embedding of G work
+    at half resolution; 2 refinement blocks instead of 4; 3 discriminator blocks instead of 4 (at 64×64 the fourth one's
+    instance norm sees a 2×2 map and says nothing); the deformed frame has a loss of its own (weight 10, as for BAIR), since
+    it is what teaches the keypoints to move within minutes. Its training (see ``training``) uses Adam at 8e-4 with a cosine
+    decay, batches of 16, and no ×0.1 milestone.
+    """
+    seen = EmbeddingConfig(("heatmap", "deformed_source"))
+    return MonkeyNetConfig(
+        detector=DetectorConfig(10, 16, 64, 4, least_covariance=0.001, scale=0.5),
+        generator=GeneratorConfig(
+            16,
+            128,
+            4,
+            refinement_blocks=2,
+            embedding=EmbeddingConfig(scale=0.5),
+            motion=MotionConfig(16, 64, 4, embedding=seen, scale=0.5),
+        ),
+        discriminator=DiscriminatorConfig(16, 128, 3),
+        losses=LossWeights(feature_matching=(10.0, 10.0, 10.0, 1.0), deformed=10.0),
+        transfer=transfer,
+    )
+
+
+PRESETS: dict[str, MonkeyNetConfig] = {
+    "shapes": published_config(16, 128, 4, 10.0, None, group_blocks=0),
+    "actions": published_config(least_covariance=None),
+    "nemo": published_config(),
+    "taichi": published_config(max_width=1024),
+    "bair": published_config(normalisation="sum", deformed=10.0),
+    "mgif": _mgif(),
+    "mini": mini_config(),
+    "mini-absolute": mini_config("absolute"),
+}
+
+
+def preset(name: str) -> MonkeyNetConfig:
+    """Looks a preset up: the authors' six and our ``mini``.
+
+    Raises:
+        UserError: unknown name; the nearest ones are offered.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+class MonkeyNet(nn.Module):
+    """The three networks of the paper's Figure 2."""
+
+    def __init__(self, config: MonkeyNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        k, channels = config.detector.keypoints, config.detector.channels
+        self.detector = KeypointDetector(config.detector)
+        self.generator = Generator(config.generator, k, channels)
+        self.discriminator = Discriminator(config.discriminator, k, channels)
+
+    def detect(self, frames: Tensor) -> Keypoints:
+        """Keypoints (B, K) of frames (B, 3, H, W); source and driving frames in one batch share their statistics."""
+        found: Keypoints = self.detector(frames)
+        return found
+
+    def forward(self, image: Tensor, source: Keypoints, driving: Keypoints) -> Generated:
+        """Draws the source image (B, 3, H, W) in the pose of the driving keypoints."""
+        drawn: Generated = self.generator(image, source, driving)
+        return drawn
+
+    @staticmethod
+    def from_preset(name: str) -> MonkeyNet:
+        """A new model with random weights."""
+        return MonkeyNet(preset(name))
+
+    @staticmethod
+    def from_official(path: str | Path, config: str | MonkeyNetConfig | Mapping[str, Any]) -> MonkeyNet:
+        """Loads a checkpoint file of the authors (``*.pth.tar``).
+
+        Args:
+            path: the file.
+            config: a preset's name, a configuration, or the authors' YAML configuration as a dict.
+
+        Raises:
+            UserError: not such a file, it tries to execute code, or it does not fit the configuration.
+        """
+        from monkeynet_edu import official  # it builds on this module
+
+        return official.load(path, config)
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Writes one safetensors file with the configuration (JSON) in its header; beside its place, then renamed.
+
+        Args:
+            path: where to; ends in ``.safetensors``.
+            dtype: of the stored weights (float16 halves the file).
+        """
+        tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in self.state_dict().items()}
+        save_tensors(Path(path), tensors, {"format": "monkeynet_edu", "config": self.config.to_json()})
+
+    @staticmethod
+    def load(path: str | Path, config: MonkeyNetConfig | None = None) -> MonkeyNet:
+        """Reads what :meth:`save` wrote: a safetensors file, or a run folder that holds ``model.safetensors``.
+
+        Args:
+            path: file or folder.
+            config: what the model has to be, or None for whatever the file says.
+
+        Raises:
+            UserError: no such file, another format, or another configuration (the first differing field is named).
+        """
+        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        tensors, header = load_tensors(file)
+        try:
+            stored = MonkeyNetConfig.from_json(header["config"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{file}: expected weights that monkeynet_edu saved, got a foreign file ({error})") from error
+        if config is not None and (difference := first_difference(config, stored)):
+            raise UserError(f"{file}: a checkpoint of another configuration; first difference {difference}")
+        model = MonkeyNet(stored)
+        load_weights(model, {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, str(file))
+        return model.eval()
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Fills a model from named tensors; every name and shape must agree.
+
+    Raises:
+        UserError: naming the first tensor that is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    for key in sorted(set(own) | set(tensors)):
+        here, there = own.get(key), tensors.get(key)
+        if here is None or there is None or here.shape != there.shape:
+            said = ["nothing" if t is None else str(tuple(t.shape)) for t in (here, there)]
+            raise UserError(
+                f"{name}: a checkpoint of another configuration; {key} is {said[1]} in the file where the "
+                f"configuration has {said[0]}; give the configuration that it was trained with"
+            )
+    model.load_state_dict(dict(tensors))
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
+    """Writes a safetensors file beside its place, flushes it to the disk, then renames it.
+
+    Raises:
+        UserError: the folder is not writable or the disk is full; a file already there stays as it was.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = safetensors.torch.save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, header)
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        raise UserError(
+            f"{path}: could not be written ({error.strerror}); what was there before is untouched; "
+            "free some space or choose a folder that you may write to"
+        ) from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads a safetensors file: tensors and header. Nothing in it can be executed.
+
+    Raises:
+        UserError: no such file, or not a safetensors file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected trained weights (.safetensors) or a run folder that holds them")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: expected a safetensors file, got something else ({str(error)[:80]}); "
+            "for a checkpoint of the authors (.pth.tar) give --preset too"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where to compute, and how exactly.
+
+    Attributes:
+        device: torch device.
+        precision: of convolutions; moments, flow and losses stay in float32.
+    """
+
+    device: torch.device
+    precision: Precision
+
+    def autocast(self) -> torch.autocast:
+        """Context in which the networks run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+
+def _bfloat16_is_fast(kind: str) -> bool:
+    """Whether the processor has instructions for bf16 (without them it is emulated, and slower than float32)."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return False
+
+
+def pick_device(wanted: str = "auto", precision: Precision | Literal["auto"] = "auto") -> Device:
+    """Picks where to compute: cuda → mps → cpu, and bf16 only where the processor has it.
+
+    Args:
+        wanted: ``auto`` or a torch device.
+        precision: ``auto`` or a choice.
+
+    Raises:
+        UserError: a device that this machine lacks.
+    """
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {wanted!r}: not available here ({str(error).splitlines()[0][:80]}); try cpu") from error
+    if precision == "auto":
+        precision = "bfloat16" if _bfloat16_is_fast(device.type) else "float32"
+    return Device(device, precision)
