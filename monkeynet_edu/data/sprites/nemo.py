@@ -1,9 +1,9 @@
 """mini-nemo: cartoon faces that go from neutral to a smile, after UvA-NEMO.
 
-Like the original (Dibeklioglu et al., ECCV 2012, as used in Monkey-Net, section 4), every clip starts with a neutral face
-and shows the onset of a smile; a clip has exactly 32 frames. The smile differs in its time of onset, speed, amplitude,
-opening of the mouth and symmetry. With it the cheeks rise, the eyes narrow, the brows lift, and the head tilts, turns
-and nods by a few pixels; now and then the eyes blink. The mouth and brows bend, so the motion is not rigid.
+Like the original (Dibeklioglu et al., ECCV 2012, as used in Monkey-Net, section 4), every clip starts with a neutral
+face and shows the onset of a smile; a clip has exactly 32 frames. The smile differs in its time of onset, speed,
+amplitude, opening of the mouth and symmetry. With it the cheeks rise, the eyes narrow, the brows lift, and the head
+tilts, turns and nods by a few pixels; now and then the eyes blink. Mouth and brows bend: the motion is not rigid.
 
 ``identity`` decides everything about the look and ``motion`` everything about the movement: the same motion with
 another identity makes another face do the same, in its own proportions.
@@ -195,6 +195,11 @@ STYLES = (
 )
 
 
+def _is_dark(skin: Skin) -> bool:
+    """Whether a skin is darker than most paints."""
+    return sum(_rgb(skin.base)) < 1.6
+
+
 @dataclass(frozen=True)
 class Look:
     """Everything about a face that does not change over time; lengths in scene units."""
@@ -229,7 +234,7 @@ class Look:
     @property
     def dark(self) -> bool:
         """Whether the skin is darker than most paints."""
-        return sum(self.tone) < 1.6
+        return _is_dark(self.skin)
 
     @property
     def line(self) -> RGB:
@@ -242,6 +247,14 @@ class Look:
         return 0.0, 0.06
 
 
+def _skin_and_hair(rng: np.random.Generator) -> tuple[Skin, RGB]:
+    """Skin and a colour of hair that goes with it, sometimes dyed."""
+    skin = SKINS[int(rng.integers(len(SKINS)))]
+    natural = HAIRS[:5] if _is_dark(skin) else HAIRS
+    colours = DYED if rng.random() < 0.1 else natural
+    return skin, _rgb(colours[int(rng.integers(len(colours)))])
+
+
 def _look(identity: int) -> Look:
     """Draws a character."""
     rng = np.random.default_rng([SET, 1, identity])
@@ -251,11 +264,8 @@ def _look(identity: int) -> Look:
     def chance(p: float) -> bool:
         return bool(rng.random() < p)
 
-    skin = SKINS[int(rng.integers(len(SKINS)))]
-    dark = sum(_rgb(skin.base)) < 1.6
-    hair = _rgb(
-        DYED[int(rng.integers(len(DYED)))] if chance(0.1) else HAIRS[int(rng.integers(5 if dark else len(HAIRS)))]
-    )
+    skin, hair = _skin_and_hair(rng)
+    dark = _is_dark(skin)
     style = STYLES[int(rng.integers(len(STYLES)))]
     codes = CLOTHES[int(rng.integers(len(CLOTHES)))]
     cloth = (_rgb(codes[0]), _rgb(codes[1]), _rgb(codes[2]))
@@ -292,9 +302,9 @@ def _look(identity: int) -> Look:
 class Motion:
     """What the face does in T frames; every curve is 0 in the first.
 
-    ``smile``, ``opening``, ``squint``, ``lift`` (brows) and ``blink`` run from 0 to about 1; ``lean`` is the asymmetry of
-    the smile in [-1, 1]; ``tilt`` in radians; ``turn`` and ``nod`` shift near features against far ones, ``slide`` and
-    ``sink`` the whole head, ``gaze`` (T, 2) the irises, all in scene units.
+    ``smile``, ``opening``, ``squint``, ``lift`` (brows) and ``blink`` run from 0 to about 1; ``lean`` is the asymmetry
+    of the smile in [-1, 1]; ``tilt`` in radians; ``turn`` and ``nod`` shift near features against far ones, ``slide``
+    and ``sink`` the whole head, ``gaze`` (T, 2) the irises, all in scene units.
     """
 
     smile: Curve
@@ -346,11 +356,11 @@ def _motion(motion: int, length: int) -> Motion:
         lift=smile * rng.uniform(0.3, 1.0),
         blink=blink,
         lean=float(rng.choice([0.0, 0.0, 1.0]) * rng.uniform(-1.0, 1.0)),
-        tilt=sway(0.10),
-        turn=sway(0.055),
+        tilt=sway(0.115),
+        turn=sway(0.06),
         nod=sway(0.04),
-        slide=sway(0.05),
-        sink=sway(0.03),
+        slide=sway(0.062),
+        sink=sway(0.036),
         gaze=np.stack([sway(0.02), sway(0.01)], axis=-1),
     )
 
