@@ -74,29 +74,27 @@ def _tone(colour: RGB, factor: float) -> RGB:
 _OUTFITS = tuple(
     tuple(_hex(code) for code in row.split())
     for row in (
-        "c8372d f3e3c3 2d2f45 f2b134",
-        "1f6f8b f4f1de 22303c e07a5f",
-        "2a9d8f 14574f 263c4a f4c95d",
-        "e9c46a c7792b 5b2e1f 2a6f77",
-        "6d3b8c d9b8ea 2e1f47 f2c14e",
-        "f25f5c ffe066 247ba0 50514f",
+        "c8372d f3e3c3 3d4166 f2b134",
+        "1f6f8b f4f1de 34495c e07a5f",
+        "2a9d8f 14574f 35546a f4c95d",
+        "e9c46a c7792b 7a432e 2a6f77",
+        "6d3b8c d9b8ea 46316b f2c14e",
+        "f25f5c ffe066 247ba0 f4f1de",
         "264653 e76f51 8a3324 f4e9cd",
         "f7f3e8 2f4b7c b02e3c 2f4b7c",
-        "2b2d42 d90429 8d99ae edf2f4",
-        "3a7d44 f8f5d0 254d32 d9a441",
+        "3e4163 e04848 8d99ae edf2f4",
+        "3a7d44 f8f5d0 2f6140 d9a441",
         "ff8c42 fff3dc 3c3c6b 8c2f39",
         "d6518c 7a1f55 2d3a6b fbe3ef",
-        "3f5fbf f2c84b 1c2752 f4f4f4",
-        "7b2d26 d7c9aa 1f2a2e d7a13b",
+        "3f5fbf f2c84b 2e3f7d f4f4f4",
+        "7b2d26 d7c9aa 3a4d54 d7a13b",
         "f4d35e ee964b 0d3b66 f95738",
-        "0f7173 f05d5e 272932 e7ecef",
+        "0f7173 f05d5e 3f4354 e7ecef",
     )
 )
 _SKINS = tuple(_hex(c) for c in ["ffdbc4", "f6c9a4", "e8b088", "cf935f", "b0713f", "8d5524", "65402a"])
-_HAIRS = tuple(
-    _hex(c) for c in ["221c1a", "3b2519", "6a3f1f", "a8622a", "d9a441", "b23a1e", "8f8f95", "e8e6e1", "2c3350"]
-)
-_SHOES = tuple(_hex(c) for c in ["1d1d24", "f4f1ea", "9c2f2b", "2d4a73", "6a4526", "33643f"])
+_HAIRS = tuple(_hex(c) for c in ["221c1a", "3b2519", "6a3f1f", "a8622a", "d9a441", "b23a1e", "8f8f95", "e8e6e1", "2c3350"])
+_SHOES = tuple(_hex(c) for c in ["33333f", "f4f1ea", "9c2f2b", "2d4a73", "6a4526", "33643f"])
 
 
 @dataclass(frozen=True)
@@ -173,21 +171,21 @@ class Look:
 _POSES = np.array(
     [
         # lead arm     other arm      lean   shift crouch lead  other lift
-        [1.75, 0.25, 0.75, -0.35, 0.12, 0.18, 0.11, 0.56, 0.34, 0.0],  # parting the mane
-        [1.15, 1.25, 0.80, 0.10, 0.05, 0.10, 0.13, 0.44, 0.40, 0.0],  # brush and push
-        [2.45, 0.30, 0.75, 0.15, -0.05, -0.20, 0.03, 0.26, 0.24, 0.36],  # crane
-        [0.85, -1.85, 1.30, 1.10, 0.06, 0.12, 0.12, 0.40, 0.40, 0.0],  # cloud hands
-        [1.50, 0.20, 1.50, 0.20, 0.00, 0.00, 0.20, 0.52, 0.52, 0.0],  # horse stance, open arms
-        [2.35, 0.45, 2.35, 0.45, 0.00, 0.00, 0.03, 0.30, 0.30, 0.0],  # circle overhead
-        [0.80, -1.65, 0.80, -1.65, 0.00, 0.00, 0.16, 0.46, 0.46, 0.0],  # press
-        [1.10, 0.25, 2.20, 0.25, 0.30, 0.18, 0.20, 0.60, 0.42, 0.0],  # snake creeps down
-        [-0.50, -0.55, 1.65, 0.25, -0.14, -0.08, 0.09, 0.38, 0.42, 0.0],  # crossing the body
-        [1.65, 0.15, 1.40, -0.85, 0.10, 0.14, 0.14, 0.54, 0.38, 0.0],  # single whip
-        [1.10, 1.60, 1.10, 1.60, 0.00, 0.00, 0.09, 0.36, 0.36, 0.0],  # lifting hands
-        [2.60, -0.10, 0.35, -1.30, -0.20, -0.12, 0.08, 0.36, 0.44, 0.0],  # fair lady
+        [1.75, 0.25, 0.75, -0.35, 0.12, 0.15, 0.08, 0.56, 0.34, 0.0],  # parting the mane
+        [1.15, 1.25, 0.80, 0.10, 0.05, 0.09, 0.09, 0.44, 0.40, 0.0],  # brush and push
+        [2.45, 0.30, 0.75, 0.15, -0.05, -0.17, 0.02, 0.26, 0.24, 0.36],  # crane
+        [0.85, -1.85, 1.30, 1.10, 0.06, 0.10, 0.09, 0.40, 0.40, 0.0],  # cloud hands
+        [1.50, 0.20, 1.50, 0.20, 0.00, 0.00, 0.14, 0.52, 0.52, 0.0],  # horse stance, open arms
+        [2.35, 0.45, 2.35, 0.45, 0.00, 0.00, 0.02, 0.30, 0.30, 0.0],  # circle overhead
+        [0.80, -1.65, 0.80, -1.65, 0.00, 0.00, 0.12, 0.46, 0.46, 0.0],  # press
+        [1.10, 0.25, 2.20, 0.25, 0.30, 0.15, 0.14, 0.60, 0.42, 0.0],  # snake creeps down
+        [-0.50, -0.55, 1.65, 0.25, -0.14, -0.07, 0.06, 0.38, 0.42, 0.0],  # crossing the body
+        [1.65, 0.15, 1.40, -0.85, 0.10, 0.12, 0.10, 0.54, 0.38, 0.0],  # single whip
+        [1.10, 1.60, 1.10, 1.60, 0.00, 0.00, 0.06, 0.36, 0.36, 0.0],  # lifting hands
+        [2.60, -0.10, 0.35, -1.30, -0.20, -0.10, 0.06, 0.36, 0.44, 0.0],  # fair lady
     ]
 )
-_NEUTRAL = np.array([0.42, -0.12, 0.42, -0.12, 0.0, 0.0, 0.03, 0.28, 0.28, 0.0])
+_NEUTRAL = np.array([0.42, -0.12, 0.42, -0.12, 0.0, 0.0, 0.015, 0.25, 0.25, 0.0])
 # Frames by which each column follows the beat: the feet first, then the waist, the shoulders and the elbows.
 _LAG = np.array([1.5, 2.5, 1.5, 2.5, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
 
@@ -242,12 +240,10 @@ class Movement:
 
 def _keys(rng: np.random.Generator, count: int) -> Curve:
     """Key poses (count, 11): neutral, then tai-chi poses, no two alike in a row; columns in the order right, left."""
-    amplitude = rng.uniform(0.85, 1.05)
+    amplitude = rng.uniform(0.78, 0.98)
     rows, last = [np.append(_NEUTRAL, 0.0) + rng.normal(0.0, 0.01, 11) * ([1] * 7 + [0] * 4)], -1
     for _ in range(count):
-        number = (
-            int((last + rng.integers(1, len(_POSES))) % len(_POSES)) if last >= 0 else int(rng.integers(len(_POSES)))
-        )
+        number = int((last + rng.integers(1, len(_POSES))) % len(_POSES)) if last >= 0 else int(rng.integers(len(_POSES)))
         last = number
         pose = _NEUTRAL + (_POSES[number] - _NEUTRAL) * amplitude * rng.uniform(0.88, 1.1, _NEUTRAL.shape)
         arms, (lean, shift, crouch), feet, lift = pose[:4], pose[4:7], pose[7:9], pose[9]
@@ -355,9 +351,9 @@ def _paint(
         pattern=pattern,  # type: ignore[arg-type]
         period=period,
         angle=angle,
-        outline=_tone(colour, 0.45 * dim),
+        outline=_tone(colour, 0.5 * dim),
         outline_width=0.036,
-        shade=0.22,
+        shade=0.18,
     )
 
 
@@ -379,9 +375,7 @@ def _arm(look: Look, bones: Skeleton, side: str) -> list[Part]:
     wrist = _towards(bones.elbow[side], bones.forearm[side], look.forearm + 0.045)
     parts = [
         Part(f"{side}_hand", Ellipse(r * 1.05, r * 0.92), skin, Pose.of(wrist, bones.forearm[side])),
-        Part(
-            f"{side}_forearm", Capsule(look.forearm, r, cuff if dressed else r * 0.85), cloth if dressed else skin, low
-        ),
+        Part(f"{side}_forearm", Capsule(look.forearm, r, cuff if dressed else r * 0.85), cloth if dressed else skin, low),
         Part(f"{side}_upper_arm", Capsule(look.upper_arm, r * 1.08, r), cloth if dressed else skin, high),
     ]
     if look.sleeves == "short":
@@ -424,7 +418,7 @@ def _trunk(look: Look, bones: Skeleton) -> list[Part]:
     place = {"v": 0.0, "row": -0.56 * h, "sash": 0.0}[look.collar]
     trunk = Pose.of(bones.pelvis, bones.lean)
     front = _towards(bones.pelvis, bones.lean + np.pi / 2, place) + np.array([0.03 * (look.collar == "row"), 0.0])
-    cloth = _paint(look.jacket, second=_tone(look.jacket, 0.62), pattern=look.pattern, period=0.17, angle=look.angle)
+    cloth = _paint(look.jacket, second=_tone(look.jacket, 0.68), pattern=look.pattern, period=0.17, angle=look.angle)
     belt_at = _towards(bones.pelvis, bones.lean - np.pi / 2, 0.045)
     return [
         Part("hips", Box(b + 0.01, 0.1, 0.08), _paint(look.trousers), Pose.of(bones.pelvis, 0.4 * bones.lean)),
@@ -474,9 +468,7 @@ def _head(look: Look, bones: Skeleton) -> list[Part]:
         straw = _paint(_hex("e3c070"), second=_hex("b98a3a"), pattern="stripes", period=0.09, angle=np.pi / 2)
         parts.append(Part("hat", cone, straw, pose))
     elif look.hairstyle == "band":
-        parts.append(
-            Part("band", Union(((Box(1.0 * r, 0.17 * r, 0.03), (0.0, -0.32 * r)),)), _paint(look.accent), pose)
-        )
+        parts.append(Part("band", Union(((Box(1.0 * r, 0.17 * r, 0.03), (0.0, -0.32 * r)),)), _paint(look.accent), pose))
     return parts
 
 
@@ -563,7 +555,7 @@ def _wall(style: str, x: Array, y: Array, rng: np.random.Generator, size: int) -
         stem = np.sin(2 * np.pi * (x / rng.uniform(0.28, 0.4) + phase))
         knot = np.abs((y / 0.4 + np.sin(3 * np.floor(x / 0.3))) % 1 - 0.5) > 0.46
         return np.asarray(0.75 - 0.55 * np.clip(2 * stem - 0.8, 0, 1) * (1 - 0.6 * knot), dtype=np.float32)
-    hills = 0.35 * _soft(y - _ridge(x, rng, -0.25, 0.16), size) + 0.4 * _soft(y - _ridge(x, rng, 0.12, 0.12), size)
+    hills = 0.45 * _soft(y - _ridge(x, rng, -0.25, 0.16), size) + 0.55 * _soft(y - _ridge(x, rng, 0.12, 0.12), size)
     return np.asarray(1.0 - hills, dtype=np.float32)
 
 
@@ -598,7 +590,7 @@ def _background(identity: int, size: int) -> Array:
     edge = _soft(y - horizon, size)[..., None]
     picture = wall + edge * (floor - wall)
     skirting = np.exp(-(((y - horizon) / 0.03) ** 2))[..., None]
-    out: Array = np.clip(picture * (0.85 - 0.25 * skirting), 0.0, 1.0).astype(np.float32)
+    out: Array = np.clip(picture * (0.84 - 0.22 * skirting), 0.0, 1.0).astype(np.float32)
     return out
 
 
