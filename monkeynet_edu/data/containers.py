@@ -10,9 +10,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-_ISO_BOXES = frozenset(
-    b"ftyp moov mdat free skip wide moof mfra sidx styp ssix uuid meta pnot udta emsg prft pdin".split()
-)
+_ISO_BOXES = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx styp ssix uuid meta pnot udta emsg prft pdin".split())
 _EBML, _MATROSKA_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 

@@ -226,9 +226,7 @@ def _one_line(error: BaseException) -> str:
 def _decode_folder(folder: Path) -> Iterator[tuple[Frames, float | None]]:
     files = frame_files(folder)
     if not files:
-        raise UserError(
-            f"{folder}: expected a folder of frames, came one without pictures; put PNG or JPEG files in it"
-        )
+        raise UserError(f"{folder}: expected a folder of frames, came one without pictures; put PNG or JPEG files in it")
     first: tuple[int, int] | None = None
     for file in files:
         if not _is_picture(file):
