@@ -71,7 +71,7 @@ def test_a_toy_moves_only_while_something_touches_it() -> None:
         gripper = np.hypot(*np.moveaxis(sweep.toys[:-1] - sweep.tip[1:, None], -1, 0)) < bair._TOY + bair._GRIPPER
         pairs = np.hypot(*np.moveaxis(sweep.toys[:-1, :, None] - sweep.toys[:-1, None], -1, 0))
         pairs += 10 * np.eye(pairs.shape[-1])
-        # A neighbour comes at most a few hundredths nearer within one of the 160 steps.
+        # A neighbour comes at most a few hundredths nearer within one step.
         near = (pairs < 2 * bair._TOY + 0.08).any(-1)
         assert moved.any()
         assert not (moved & ~gripper & ~near).any()

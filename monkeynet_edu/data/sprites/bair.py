@@ -10,6 +10,7 @@ answers to the proportions of the links. The first toy is pushed in every clip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +57,7 @@ _TOY = 0.19  # radius of every toy as far as contacts go
 _GRIPPER = 0.14  # radius of the disc around the finger tips that pushes
 _HAND = 0.30  # from the wrist to the middle between the finger tips
 _BASE_Y = -0.86
-_STEPS = 160  # simulation steps over a clip, whatever its number of frames
+_STEPS = 117  # simulation steps over a clip, whatever its number of frames
 _LOW, _HIGH = np.array([-0.66, -0.02]), np.array([0.66, 0.74])  # where the gripper may go
 _EDGE_LOW, _EDGE_HIGH = np.array([-0.8, -0.3]), np.array([0.8, 0.8])  # where the toys stay
 
@@ -265,14 +266,14 @@ class _Sweep:
 
 def _layout(rng: np.random.Generator, count: int) -> Points:
     """Centres (count, 2) of toys that lie well apart."""
-    placed: list[Points] = []
     gap = 2 * _TOY + 0.12
-    while len(placed) < count:
-        placed = [] if rng.random() < 0.02 else placed  # a fresh start where the first toys left no room
-        spot = rng.uniform([-0.72, -0.05], [0.72, 0.72])
-        if all(np.hypot(*(spot - other)) > gap for other in placed):
-            placed.append(spot)
-    return np.array(placed)
+    while True:
+        placed: list[Points] = []
+        for spot in rng.uniform([-0.72, -0.05], [0.72, 0.72], size=(40, 2)):
+            if all(math.hypot(*(spot - other)) > gap for other in placed):
+                placed.append(spot)
+            if len(placed) == count:
+                return np.array(placed)
 
 
 def _waypoints(rng: np.random.Generator, toys: Points) -> Points:
@@ -307,20 +308,24 @@ def _push(tip: Points, start: Points) -> tuple[Points, Points, float]:
     Returns:
         Centres (N, n, 2), angles (N, n), and how deep the gripper ever stayed inside a toy that the table's edge held.
     """
-    toys, turns, deepest = start.copy(), np.zeros(len(start)), 0.0
-    centres, angles = [toys.copy()], [turns.copy()]
+    toys, turns, deepest = start, np.zeros(len(start)), 0.0
+    centres, angles = [toys], [turns]
     for before, now in pairwise(tip):
         away = toys - now
         distance = np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-6)
         touched = distance < _TOY + _GRIPPER
+        if not touched.any():
+            centres.append(toys)
+            angles.append(turns)
+            continue
         normal, move = away / distance[:, None], now - before
         slip = normal[:, 0] * move[1] - normal[:, 1] * move[0]
         turns = turns + np.where(touched, 0.5 * slip / _TOY, 0.0)
-        for _ in range(3):
+        for _ in range(2):
             toys = _separate(now, toys)
         away = toys - now
         deepest = max(deepest, float((_TOY + _GRIPPER - np.hypot(away[:, 0], away[:, 1])).max()))
-        centres.append(toys.copy())
+        centres.append(toys)
         angles.append(turns)
     return np.array(centres), np.array(angles), deepest
 
@@ -342,12 +347,13 @@ def _separate(gripper: Points, toys: Points) -> Points:
 def _sweep(motion: int) -> _Sweep:
     """Draws sweeps until one pushes its first toy well, never ploughs through a held toy, and moves about enough."""
     rng = np.random.default_rng([_SEED, 2, motion])
+    count = int(rng.integers(3, 6))
     while True:
-        start = _layout(rng, int(rng.integers(3, 6)))
+        start = _layout(rng, count)
         tip = _path(_waypoints(rng, start))
         if np.hypot(*(start - tip[0]).T).min() < _TOY + _GRIPPER + 0.02:
             continue
-        if not 0.25 < np.hypot(*(tip - tip[0]).T).mean() < 0.55:
+        if not 0.25 < np.hypot(*(tip - tip[0]).T).mean() < 0.52:
             continue
         toys, turns, deepest = _push(tip, start)
         if deepest < 0.03 and 0.2 < np.hypot(*(toys[-1, 0] - start[0])) < 0.9:
