@@ -12,6 +12,7 @@ distances in units of the leg, so two characters with the same ``motion`` move a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,10 @@ _GROUND = 0.86
 _SIDES = {"right": -1.0, "left": 1.0}
 
 Curve = NDArray[np.float64]
+Pattern = Literal["plain", "stripes", "checks", "dots", "fade"]
+
+_JACKET_PATTERNS: tuple[Pattern, ...] = ("plain", "stripes", "checks", "dots", "stripes")
+_TROUSER_PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "stripes", "checks")
 
 
 def _hex(code: str) -> RGB:
@@ -118,8 +123,8 @@ class Look:
     skin: RGB
     hair: RGB
     shoe: RGB
-    pattern: str
-    trouser_pattern: str
+    pattern: Pattern
+    trouser_pattern: Pattern
     angle: float
     sleeves: str
     legs: str
@@ -156,8 +161,8 @@ class Look:
             skin=_SKINS[rng.integers(len(_SKINS))],
             hair=_HAIRS[rng.integers(len(_HAIRS))],
             shoe=_SHOES[rng.integers(len(_SHOES))],
-            pattern=str(rng.choice(["plain", "stripes", "checks", "dots", "stripes"])),
-            trouser_pattern=str(rng.choice(["plain", "plain", "stripes", "checks"])),
+            pattern=_JACKET_PATTERNS[rng.integers(len(_JACKET_PATTERNS))],
+            trouser_pattern=_TROUSER_PATTERNS[rng.integers(len(_TROUSER_PATTERNS))],
             angle=float(rng.choice([0.0, np.pi / 2, np.pi / 4])),
             sleeves=str(rng.choice(["long", "wide", "short", "none"])),
             legs=str(rng.choice(["long", "wide", "shorts"])),
@@ -224,9 +229,9 @@ class Movement:
         drawn = int(rng.integers(LENGTHS[0], LENGTHS[1] + 1))
         frames = drawn if length is None else length
         beat = rng.uniform(13.0, 19.0)
-        keys = _keys(rng, int(np.ceil(LENGTHS[1] / 13.0)) + 1 + frames // 13)
-        track, steps = _interpolate(keys, beat, frames)
         breath = 0.02 * np.sin(2 * np.pi * np.arange(frames) / rng.uniform(20, 32))
+        keys = _keys(rng, frames // 13 + 1)
+        track, steps = _interpolate(keys, beat, frames)
         return Movement(
             abduction=track[:, [0, 2]] + breath[:, None],
             elbow=track[:, [1, 3]],
@@ -254,14 +259,26 @@ def _keys(rng: np.random.Generator, count: int) -> Curve:
     return np.stack(rows)
 
 
+def _first_foot(change: Curve, beat: int) -> int:
+    """Index of the foot (0 right, 1 left) that moves first, so that one of the two always stands."""
+    lowered, raised = np.flatnonzero(change[9:11] < -0.05), np.flatnonzero(change[9:11] > 0.05)
+    if len(lowered):
+        return int(lowered[0])
+    return 1 - int(raised[0]) if len(raised) else beat % 2
+
+
 def _interpolate(keys: Curve, beat: float, frames: int) -> tuple[Curve, Curve]:
     """Minimum-jerk curves (T, 11) through the keys, one every ``beat`` frames, and the lift (T, 2) of stepping feet."""
     track = np.tile(keys[0], (frames, 1))
     steps = np.zeros((frames, 2))
     for k in range(len(keys) - 1):
-        s = np.clip((np.arange(frames)[:, None] - k * beat - _LAG) / (beat - 1.0), 0.0, 1.0)
-        ease = s**3 * (10 - 15 * s + 6 * s * s)
         change = keys[k + 1] - keys[k]
+        s = np.clip((np.arange(frames)[:, None] - k * beat - _LAG) / (beat - 1.0), 0.0, 1.0)
+        first = _first_foot(change, k)
+        for foot in range(2):
+            columns = [7 + foot, 9 + foot]
+            s[:, columns] = np.clip(1.9 * s[:, columns] - 0.9 * (foot != first), 0.0, 1.0)
+        ease = s**3 * (10 - 15 * s + 6 * s * s)
         track += ease * change
         arch = (4 * ease[:, 7:9] * (1 - ease[:, 7:9])) ** 2
         steps += arch * np.minimum(0.5 * np.abs(change[7:9]), 0.1)
@@ -338,7 +355,7 @@ def _paint(
     colour: RGB,
     *,
     second: RGB | None = None,
-    pattern: str = "plain",
+    pattern: Pattern = "plain",
     period: float = 0.2,
     angle: float = 0.0,
     far: bool = False,
@@ -348,7 +365,7 @@ def _paint(
     return Paint(
         base=_tone(colour, dim),
         second=_tone(second or colour, dim),
-        pattern=pattern,  # type: ignore[arg-type]
+        pattern=pattern,
         period=period,
         angle=angle,
         outline=_tone(colour, 0.5 * dim),
@@ -367,7 +384,7 @@ def _arm(look: Look, bones: Skeleton, side: str) -> list[Part]:
     """Hand, forearm, upper arm and, for short sleeves, the sleeve of one side, hindmost first."""
     far, r = side == "left", look.arm
     dressed = look.sleeves in ("long", "wide")
-    cloth = _paint(look.sleeve, second=look.accent, far=far)
+    cloth = _paint(look.sleeve, far=far)
     skin = _paint(look.skin, far=far)
     cuff = r * (1.3 if look.sleeves == "wide" else 0.95)
     low = Pose.of(bones.elbow[side], bones.forearm[side])
