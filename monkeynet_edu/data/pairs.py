@@ -210,11 +210,12 @@ def shift_hue(images: Tensor, turn: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W) in [0, 1].
     """
-    value, brightest = images.max(dim=1)
-    chroma = value - images.min(dim=1).values
     red, green, blue = images.unbind(dim=1)
-    difference = torch.stack([green - blue, blue - red, red - green], dim=1).gather(1, brightest[:, None])[:, 0]
-    hue = 2 * brightest + difference / chroma.clamp_min(1e-12) + 6 * turn[:, None, None]  # in sixths of a turn
-    phase = (hue[:, None] + images.new_tensor([5.0, 3.0, 1.0])[:, None, None]) % 6
-    weight = torch.minimum(phase, 4 - phase).clamp(0, 1)
-    return value[:, None] - chroma[:, None] * weight
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    other = torch.where(green == value, blue - red + 2 * chroma, red - green + 4 * chroma)
+    ascent = torch.where(red == value, green - blue, other)  # hue times chroma
+    hue = ascent / chroma.clamp_min(1e-12) + 6 * turn[:, None, None]  # in sixths of a turn
+    phase = hue[:, None] + images.new_tensor([5.0, 3.0, 1.0])[:, None, None]  # one for red, green, blue
+    phase = phase - 6 * torch.floor(phase / 6)  # several times faster than %
+    return value[:, None] - chroma[:, None] * (2 - (phase - 2).abs()).clamp(0, 1)

@@ -80,10 +80,14 @@ def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") 
             no multiple of its height; if the pictures of a folder differ in size.
     """
     path = Path(path)
+    if size is not None:
+        _check_fit(size, how)
     frames: list[Frames] = []
     fps: float | None = None
+    border: Frames | None = None
     for frame, rate in _decode(path):
-        frames.append(fit(frame, size, how) if size is not None else frame)
+        border = _border_color(frame) if border is None else border
+        frames.append(frame if size is None else _fit_picture(frame, size, how, border))
         fps = rate
         if frames[-1].shape != frames[0].shape:
             (h0, w0, _), (h, w, _) = frames[0].shape, frame.shape
@@ -128,8 +132,9 @@ def fit(frames: Frames, size: int, how: Fit = "crop") -> Frames:
     Args:
         frames: (T, H, W, 3) or one picture (H, W, 3), uint8.
         size: the side wanted, in pixels.
-        how: `crop` keeps the central square; `pad` keeps everything and repeats the border pixels. Repeating, rather
-            than a colour, draws no straight edge that keypoints could settle on, and continues white as white.
+        how: `crop` keeps the central square; `pad` keeps everything and fills up with one colour for the whole clip, the
+            median of the first frame's sides that are filled up (repeating the border pixels would draw stripes
+            wherever a figure touches the border).
 
     Returns:
         (T, size, size, 3) or (size, size, 3); the very same array where nothing is to be done.
@@ -137,23 +142,42 @@ def fit(frames: Frames, size: int, how: Fit = "crop") -> Frames:
     Raises:
         UserError: if `size` is not positive or `how` is unknown.
     """
+    _check_fit(size, how)
+    if frames.shape[-3:-1] == (size, size):
+        return frames
+    if frames.ndim == 3:
+        return _fit_picture(frames, size, how, _border_color(frames))
+    border = _border_color(frames[0])
+    return np.stack([_fit_picture(frame, size, how, border) for frame in frames])
+
+
+def _check_fit(size: int, how: str) -> None:
     if size < 1:
         raise UserError(f"size: expected a positive number of pixels, came {size}; use for instance 64")
     if how not in ("crop", "pad"):
         raise UserError(f"fit: expected crop or pad, came {how!r}; choose one of them")
-    if frames.shape[-3:-1] == (size, size):
-        return frames
-    if frames.ndim == 4:
-        return np.stack([fit(frame, size, how) for frame in frames])
-    height, width = frames.shape[:2]
+
+
+def _fit_picture(picture: Frames, size: int, how: Fit, border: Frames) -> Frames:
+    height, width = picture.shape[:2]
+    if height == width == size:
+        return picture
     side = min(height, width) if how == "crop" else max(height, width)
     top, left = abs(height - side) // 2, abs(width - side) // 2
     if how == "crop":
-        square = frames[top : top + side, left : left + side]
+        square = picture[top : top + side, left : left + side]
     else:
-        square = np.pad(frames, ((top, side - height - top), (left, side - width - left), (0, 0)), mode="edge")
+        square = np.broadcast_to(border, (side, side, 3)).copy()
+        square[top : top + height, left : left + width] = picture
     image = Image.fromarray(np.ascontiguousarray(square))
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _border_color(picture: Frames) -> Frames:
+    """The median colour (3,) of the two longer sides of a picture: next to them `pad` fills up."""
+    sides = picture[:, [0, -1]] if picture.shape[0] > picture.shape[1] else picture[[0, -1]]
+    color: Frames = np.median(sides.reshape(-1, 3), axis=0).astype(np.uint8)
+    return color
 
 
 def frame_files(folder: Path) -> list[Path]:
