@@ -44,6 +44,7 @@ JOINTS = (
     *(f"{leg}_{end}" for leg in LEGS for end in ("knee", "foot")),
 )
 FPS = 12.0
+# The animal is built in its own units and then shrunk by ZOOM about MIDDLE (x, y), which comes to the frame's centre.
 GROUND = 0.84
 LINE = 0.036
 ZOOM = 0.89
@@ -53,7 +54,7 @@ _SEED = 7193
 
 @dataclass(frozen=True)
 class Kind:
-    """Proportions and features of an animal; lengths in scene units, angles in radians (upwards positive).
+    """Proportions and features of an animal; lengths in scene units before ``ZOOM``, angles in radians (upwards positive).
 
     Attributes:
         name: the animal.
@@ -153,7 +154,7 @@ _PALETTES = {
     "holstein": ("c9cbd4", "35323c", "f0b9b4", "2b2932"),
 }
 
-# gait: duty (share of the period on the ground), touch-down times of LEGS, range of periods in frames,
+# Gait: duty (share of the period on the ground), touch-down times of LEGS, range of periods in frames,
 # range of strides and of lifts (in leg heights), bobs a period
 _GAITS = {
     "walk": (0.60, (0.50, 0.75, 0.00, 0.25), (12, 18), (0.24, 0.32), (0.12, 0.18), 2),
@@ -403,7 +404,8 @@ def _tail(look: Look, gait: Gait, body: _Frame) -> list[Part]:
         brush = Paint(look.dark, outline=look.line, outline_width=LINE)
         parts.append(Part("tail_end", Ellipse(0.10, 0.075), brush, Pose.of(end, swing)))
     if k.tail == "bushy":
-        parts.append(Part("tail_end", Ellipse(0.13, 0.2), Paint(look.light, outline=look.line, outline_width=0.02), Pose.of(end + _polar(swing, 0.06), swing), inside="tail"))
+        tip, place = Paint(look.light, outline=look.line, outline_width=0.02), Pose.of(end + _polar(swing, 0.06), swing)
+        parts.append(Part("tail_end", Ellipse(0.13, 0.2), tip, place, inside="tail"))
     return parts
 
 
@@ -556,7 +558,7 @@ def _joints(look: Look, parts: dict[str, Part]) -> tuple[Joint, ...]:
 def _framed(part: Part) -> Part:
     """Fits a part into the frame: the animal is built a little larger than it is shown."""
     pose = part.pose
-    centre = ((pose.centre - np.float32(MIDDLE)) * np.float32(ZOOM)).astype(np.float32)
+    centre = (pose.centre - np.array(MIDDLE, dtype=np.float32)) * np.float32(ZOOM)
     return replace(part, pose=Pose(centre, pose.matrix * np.float32(ZOOM), pose.bend))
 
 
