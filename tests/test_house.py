@@ -53,6 +53,8 @@ LAYERS = [
     "cli",
     "__main__",
 ]
+# One row of the table: `official` builds on `model`, whose `MonkeyNet.from_official` calls it by an import inside.
+EXCEPTIONS = {("model", "official")}
 HEAVY = {"matplotlib", "ipywidgets", "anywidget", "jupyter", "jupyterlab", "jupyter_core", "ipykernel", "IPython"}
 
 
@@ -100,7 +102,7 @@ def violations(source: str, importer: str, known: set[str], is_package: bool = F
     bad = []
     for name in imported(ast.parse(source), importer, known, is_package):
         other = layer_of(name)
-        if name == "" or other == own:
+        if name == "" or other == own or (importer, name) in EXCEPTIONS:
             continue
         if other not in LAYERS or LAYERS.index(other) > LAYERS.index(own):
             bad.append(f"{importer} imports {name}")
@@ -217,9 +219,7 @@ def test_environment_yml_takes_a_python_that_pyproject_admits() -> None:
 def test_citation_names_the_version_of_the_package() -> None:
     from monkeynet_edu import __version__
 
-    assert (
-        yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"] == __version__ == pyproject()["version"]
-    )
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"] == __version__ == pyproject()["version"]
 
 
 def test_every_script_of_pyproject_can_be_imported_and_called() -> None:
@@ -305,9 +305,7 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
 
 def test_every_public_function_has_a_docstring() -> None:
     bad = [
-        f"{name}.{what}"
-        for name, path in modules().items()
-        for what in undocumented(ast.parse(path.read_text("utf-8")))
+        f"{name}.{what}" for name, path in modules().items() for what in undocumented(ast.parse(path.read_text("utf-8")))
     ]
     assert bad == []
 

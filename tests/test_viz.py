@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from monkeynet_edu import viz
 from monkeynet_edu.errors import UserError
@@ -143,7 +143,8 @@ def test_a_slanted_ellipse_slants_the_way_of_its_covariance() -> None:
 
 
 def test_a_covariance_without_extent_is_no_accident() -> None:
-    assert viz.draw_keypoints(gray(), [[0.0, 0.0]], np.zeros((1, 2, 2))).shape == (48, 80, 3)
+    with np.errstate(all="raise"):
+        assert viz.draw_keypoints(gray(), [[0.0, 0.0]], np.zeros((1, 2, 2))).shape == (48, 80, 3)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +271,14 @@ def test_heatmaps_glow_at_their_peaks_whatever_their_scale() -> None:
         assert found == pytest.approx((4 * column + 1.5, 4 * row + 1.5), abs=1.0)
 
 
+def test_a_faint_heatmap_glows_as_brightly_as_a_strong_one() -> None:
+    # Blocks far larger than the disc with the number, looked at away from it.
+    maps = np.zeros((2, 30, 60))
+    maps[0, :, :28], maps[1, :, 32:] = 1e-4, 300.0
+    picture = viz.heatmaps_to_rgb(maps)
+    assert (picture[100, [60, 180]] == viz.keypoint_colors(2)).all()
+
+
 def test_a_heatmap_of_zeros_is_black_and_unnumbered() -> None:
     assert (viz.heatmaps_to_rgb(np.zeros((3, 8, 8))) == 0).all()
 
@@ -315,6 +324,23 @@ def test_no_label_is_cut_off(text: str) -> None:
     alone = (viz.grid([[tile]], title=text) < 128).sum()
     roomy = (viz.grid([[wide]], title=text) < 128).sum()
     assert alone == pytest.approx(roomy, rel=0.03)
+
+
+@pytest.mark.parametrize("text", ["g", "jgpqy|", "Source"])
+def test_a_label_has_all_the_ink_of_its_letters(text: str) -> None:
+    page = Image.new("L", (300, 100), "white")
+    ImageDraw.Draw(page).text((100, 40), text, font=ImageFont.load_default(30), fill=20)
+    sheet = viz.grid([[np.full((9, 9, 3), 255, np.uint8)]], column_labels=[text], font_size=30)
+    assert (sheet[..., 0] < 128).sum() == pytest.approx((np.asarray(page) < 128).sum(), rel=0.01)
+
+
+def test_long_labels_are_wrapped_and_a_title_that_fits_is_not() -> None:
+    tile = np.full((200, 300, 3), 200, np.uint8)
+    plain = viz.grid([[tile]])
+    assert viz.grid([[tile]], row_labels=["many words " * 9]).shape[1] < plain.shape[1] + 160
+    assert viz.grid([[tile]], column_labels=["many words " * 9]).shape[1] == plain.shape[1]
+    one_word, three_words = viz.grid([[tile]], title="words"), viz.grid([[tile]], title="words words words")
+    assert three_words.shape == one_word.shape
 
 
 def test_labels_stand_beside_their_rows_and_over_their_columns() -> None:
