@@ -39,16 +39,19 @@ def test_a_movement_is_the_same_on_every_animal_up_to_proportions() -> None:
     feet = [i for i, name in enumerate(NAMES) if name.endswith("foot")]
     for motion in range(5):
         paths = [clip(identity, motion).truth.joints[:, feet, 0] for identity in (0, 5, 10)]
-        steps = [(p - p.mean(0)) / np.ptp(p) for p in paths]
-        assert np.abs(steps[1] - steps[0]).max() < 0.12
-        assert np.abs(steps[2] - steps[0]).max() < 0.12
+        paths = [p - p.mean(0) for p in paths]
+        steps = [p / np.ptp(p) for p in paths]
+        assert np.abs(steps[1] - steps[0]).max() < 0.04
+        assert np.abs(steps[2] - steps[0]).max() < 0.04
         assert np.ptp(paths[0]) > 0.25, "feet stride"
 
 
 def test_all_animals_stand_about_the_same_place() -> None:
     joints = np.stack([clip(identity, 1).truth.joints.mean(0) for identity in range(12)])
     spread = joints.std(0)
-    assert spread[[NAMES.index(n) for n in ("hip", "shoulder", "near_hind_foot", "near_fore_foot")]].max() < 0.12
+    feet = [i for i, name in enumerate(NAMES) if name.endswith("foot")]
+    assert spread[[NAMES.index("hip"), NAMES.index("shoulder")], 0].max() < 0.04
+    assert spread[feet].max() < 0.04
 
 
 def test_clips_hold_whole_periods_within_the_protocol_and_loop() -> None:
@@ -109,7 +112,7 @@ def test_joints_are_named_alike_and_mostly_seen_near_their_parts() -> None:
         assert truth.joint_names == mgif.JOINTS
         seen = dict(zip(NAMES, truth.visible.mean(0), strict=True))
         assert all(seen[name] == 1 for name in ("hip", "shoulder")), seen
-        assert seen["head"] > 0.5, "a swinging ear may hide it at times"
+        assert seen["head"] > 0.9
         assert all(seen[f"near_{leg}_foot"] > 0.6 for leg in ("hind", "fore")), seen
         assert np.mean(list(seen.values())) > 0.7
 

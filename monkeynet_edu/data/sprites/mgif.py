@@ -539,7 +539,7 @@ def _joints(look: Look, parts: dict[str, Part]) -> tuple[Joint, ...]:
     head = ("head", "muzzle", "eye", "pupil")
     points = [
         Joint("nose", "nose", nose),
-        Joint("head", "head", (0.0, 0.2 * k.skull), head),
+        Joint("head", "head", (0.38 * k.skull, -0.22 * k.skull), head),
         Joint("neck_base", "neck", (0.0, 0.0), ("neck", "neck_seam", "body")),
         Joint("shoulder", "body", (k.spine, 0.0), ("body", "near_fore_thigh", "neck_seam", *marks)),
         Joint("hip", "body", (0.0, 0.0), ("body", "near_hind_thigh", *marks)),
