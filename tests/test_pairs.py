@@ -150,6 +150,15 @@ def test_beyond_the_border_the_picture_is_reflected():
     torch.testing.assert_close(halved[0, 0, 4], expected, atol=1e-6, rtol=0)
 
 
+def test_a_shrunk_pair_stays_in_the_middle_and_an_enlarged_one_wanders():
+    plain, _ = PairSampler(numbered(8), 8).batch(0)
+    for factor in (0.5, 2.0):
+        chosen = Augmentation(time_flip=0, horizontal_flip=0, resize=(factor, factor))
+        source, _ = PairSampler(numbered(8), 8, chosen).batch(0)
+        centred = rotate_and_resize(plain, torch.zeros(8), torch.full((8,), factor), torch.zeros(8, 2))
+        assert torch.allclose(source[:, 2], centred[:, 2], atol=1e-5) == (factor < 1)
+
+
 def test_hue_turns_as_in_the_colour_circle_and_leaves_greys_alone():
     colours = np.random.default_rng(0).random((20, 3))
     colours[0] = 0.4

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 import av
@@ -97,6 +98,12 @@ def test_a_gif_of_few_colours_is_exact_and_equal_neighbours_stay_apart(tmp_path)
     clip = read_video(write_video(tmp_path / "cartoon.gif", frames, 10))
     np.testing.assert_array_equal(clip.frames, frames)
     assert clip.fps == pytest.approx(10)
+
+
+def test_a_gif_of_256_colours_is_exact(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (256, 3), dtype=np.uint8)
+    frames = np.stack([np.roll(colours, shift, axis=0).reshape(16, 16, 3) for shift in range(3)])
+    np.testing.assert_array_equal(read_video(write_video(tmp_path / "many.gif", frames, 10)).frames, frames)
 
 
 def test_a_gif_whose_delays_browsers_ignore_is_read_as_they_show_it(tmp_path):
@@ -235,8 +242,37 @@ def test_other_films_are_read_and_their_truncation_noticed(tmp_path, ending, cod
     assert clip.frames.shape == (10, 32, 32, 3)
     assert clip.fps == pytest.approx(24)
     assert truncation(path) is None
-    path.write_bytes(path.read_bytes()[:-40])
+    path.write_bytes(path.read_bytes()[:-4])
     assert "truncated" in refusal(read_video, path)
+
+
+def test_a_gif_that_lacks_nothing_but_its_trailer_is_refused(tmp_path):
+    path = write_video(tmp_path / "cut.gif", flat_cartoon(), 10)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "last block" in refusal(read_video, path)
+
+
+def test_lengths_of_large_films_are_understood(tmp_path):
+    """A box longer than 4 GiB states 1 and then its length in 64 bits; a length of 0 runs to the end."""
+    start = struct.pack(">I4s8x", 16, b"ftyp")
+    path = tmp_path / "large.mp4"
+    for box, expected in ((struct.pack(">I4sQ", 1, b"mdat", 24), None), (struct.pack(">I4s8x", 0, b"mdat"), None)):
+        path.write_bytes(start + box + bytes(8))
+        assert truncation(path) is expected
+    path.write_bytes(start + struct.pack(">I4sQ", 1, b"mdat", 25) + bytes(8))
+    assert truncation(path) == "it states 41 bytes and has 40"
+
+
+def test_an_animation_with_fewer_frames_than_it_states_is_refused(tmp_path):
+    first, *rest = [Image.fromarray(frame) for frame in moving_square()]
+    path = tmp_path / "lies.png"
+    first.save(path, save_all=True, append_images=rest, duration=40)
+    data = bytearray(path.read_bytes())
+    chunk = data.index(b"acTL")
+    data[chunk + 4 : chunk + 8] = struct.pack(">I", 9)
+    data[chunk + 12 : chunk + 16] = struct.pack(">I", zlib.crc32(data[chunk : chunk + 12]))
+    path.write_bytes(data)
+    assert "lies.png" in refusal(read_video, path)
 
 
 def test_a_film_damaged_in_the_middle_is_refused(tmp_path):
@@ -246,6 +282,13 @@ def test_a_film_damaged_in_the_middle_is_refused(tmp_path):
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     path.write_bytes(data)
     refusal(read_video, path)
+
+
+def test_a_film_whose_title_is_not_utf8_is_read_all_the_same(tmp_path):
+    path = write_video(tmp_path / "latin.mp4", moving_square(), 25)
+    assert b"Lavf" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"Lavf", b"\xdcavf"))
+    assert read_video(path).frames.shape == (8, 32, 32, 3)
 
 
 def test_a_film_without_frames_is_refused(tmp_path):

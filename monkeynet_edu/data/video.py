@@ -268,25 +268,22 @@ def _decode_folder(folder: Path) -> Iterator[tuple[Frames, float | None]]:
 
 def _decode_picture(path: Path) -> Iterator[tuple[Frames, float | None]]:
     with _picture_errors(path), Image.open(path) as image:
-        count = getattr(image, "n_frames", 1)
-        if count > 1 or image.format == "GIF":
-            yield from _decode_animation(image, count)
+        if getattr(image, "n_frames", 1) > 1 or image.format == "GIF":
+            yield from _decode_animation(image)
         else:
             for frame in _unstack(_to_rgb(image), path):
                 yield frame, None
 
 
-def _decode_animation(image: Image.Image, count: int) -> Iterator[tuple[Frames, float]]:
+def _decode_animation(image: Image.Image) -> Iterator[tuple[Frames, float]]:
     """Yields the frames with the mean rate so far, so that the last one brings the mean rate of the whole."""
-    elapsed_ms, came = 0.0, 0
+    elapsed_ms = 0.0
     ignored = _IGNORED_GIF_DELAY_MS if image.format == "GIF" else 0
     for came, frame in enumerate(ImageSequence.Iterator(image), start=1):
         picture = _to_rgb(frame)
         delay = float(frame.info.get("duration", 0))
         elapsed_ms += delay if delay > ignored else _DELAY_INSTEAD_MS
         yield picture, 1000.0 * came / elapsed_ms
-    if came < count:
-        raise ValueError(f"{count} frames are stated, {came} came")
 
 
 def _unstack(picture: Frames, path: Path) -> Iterator[Frames]:
@@ -319,7 +316,7 @@ def _to_rgb(image: Image.Image) -> Frames:
 
 def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserError(f"{path}: expected a film, came a file without pictures; choose another")
             stream = container.streams.video[0]
