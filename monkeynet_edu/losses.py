@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -24,21 +25,24 @@ class LossWeights:
     discriminator: float = 1.0
 
 
+def full_precision(x: Tensor) -> Tensor:
+    """The same values in float32 or better: losses are never summed in half precision."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference over everything."""
-    return (prediction.float() - target.float()).abs().mean() if prediction.dtype != target.dtype else (
-        prediction - target
-    ).abs().mean()
+    return (full_precision(prediction) - full_precision(target)).abs().mean()
 
 
 def generator_adversarial(fake_score: Tensor) -> Tensor:
     """mean (1 - D(x̂))²: small when D takes the generated frame for real (LSGAN, Eq. 8)."""
-    return (1 - fake_score).square().mean()
+    return (1 - full_precision(fake_score)).square().mean()
 
 
 def discriminator_adversarial(real_score: Tensor, fake_score: Tensor) -> Tensor:
     """mean (1 - D(x'))² + mean D(x̂)²: small when D tells them apart (LSGAN, Eq. 7)."""
-    return (1 - real_score).square().mean() + fake_score.square().mean()
+    return (1 - full_precision(real_score)).square().mean() + full_precision(fake_score).square().mean()
 
 
 def feature_matching(fake: list[Tensor], real: list[Tensor]) -> list[Tensor]:

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from monkeynet_edu import losses
+from monkeynet_edu import losses, viz
+from monkeynet_edu.data.pairs import PUBLISHED_AUGMENTATIONS, Augmentation, PairSampler
+from monkeynet_edu.data.sprites import Clip
+from monkeynet_edu.data.video import write_image
+from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.generator import Generated
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.model import Device, MonkeyNet
+from monkeynet_edu.model import (
+    MODEL_FILE,
+    Device,
+    MonkeyNet,
+    MonkeyNetConfig,
+    first_difference,
+    load_tensors,
+    load_weights,
+    save_tensors,
+)
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+METRICS_FILE = "metrics.csv"
 
 
 @dataclass(frozen=True)
@@ -103,3 +129,416 @@ def training_step(
     result = compute_gradients(model, source, driving, device)
     optimizers.step()
     return result
+
+
+# ---------------------------------------------------------------------------------------------------------- the recipe
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        batch_size: pairs in a step.
+        learning_rate: of all three Adams at the start.
+        schedule: ``milestone``: ×0.1 once; ``cosine``: down to a fiftieth along half a cosine.
+        milestone: share of the training after which the rate drops (``milestone`` only).
+        epochs: how long, where neither steps nor minutes are given.
+        augmentation: of the pairs.
+        seed: of the first weights and of everything drawn.
+    """
+
+    batch_size: int = 32
+    learning_rate: float = 2e-4
+    schedule: Literal["milestone", "cosine"] = "milestone"
+    milestone: float = 2 / 3
+    epochs: int = 750
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def rate(self, progress: float) -> float:
+        """Learning rate when a share ``progress`` in [0, 1] of the training is done."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2)
+        return self.learning_rate * (0.1 if progress >= self.milestone else 1.0)
+
+
+_MINI = Recipe(16, 8e-4, "cosine", epochs=80)
+RECIPES: dict[str, Recipe] = {
+    "shapes": Recipe(16, milestone=4 / 8, epochs=8, augmentation=PUBLISHED_AUGMENTATIONS["shapes"]),
+    "actions": Recipe(32, epochs=4500, augmentation=PUBLISHED_AUGMENTATIONS["actions"]),
+    "nemo": Recipe(augmentation=PUBLISHED_AUGMENTATIONS["nemo"]),
+    "taichi": Recipe(augmentation=PUBLISHED_AUGMENTATIONS["taichi"]),
+    "bair": Recipe(epochs=15, augmentation=PUBLISHED_AUGMENTATIONS["bair"]),
+    "mgif": Recipe(64, augmentation=PUBLISHED_AUGMENTATIONS["mgif"]),
+    "mini": _MINI,
+    "mini-absolute": _MINI,
+}
+
+
+def recipe(preset: str) -> Recipe:
+    """The recipe that goes with a preset: the published one, or ``mini``'s.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if preset not in RECIPES:
+        raise unknown_name("preset", preset, RECIPES)
+    return RECIPES[preset]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after ``steps`` in all or after ``minutes`` of training; exactly one is set.
+
+    With steps a run is repeatable to the bit, whatever interrupts it; with minutes it depends on the machine's speed.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if (self.steps is None) == (self.minutes is None):
+            raise UserError(f"budget: expected either steps or minutes, got steps={self.steps} and minutes={self.minutes}")
+        if self.steps is not None and self.steps < 1:
+            raise UserError(f"--steps: expected at least 1, got {self.steps}; leave it out for the preset's epochs")
+        if self.minutes is not None and not self.minutes > 0:
+            raise UserError(f"--minutes: expected more than 0, got {self.minutes:g}")
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share done, in [0, 1]."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.minutes is not None
+        return min(seconds / (60 * self.minutes), 1.0)
+
+
+# --------------------------------------------------------------------------------------------------------- checkpoints
+
+
+@dataclass
+class Run:
+    """A training under way: everything that a checkpoint has to hold.
+
+    Attributes:
+        model: being trained.
+        optimizers: its three Adams.
+        recipe: how it is trained.
+        data: name of the training data, for the record.
+        step: steps done.
+        seconds: training time so far, over all sittings.
+    """
+
+    model: MonkeyNet
+    optimizers: Optimizers
+    recipe: Recipe
+    data: str
+    step: int = 0
+    seconds: float = 0.0
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint and the bare model into the run folder; each appears whole or not at all."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for network, optimizer in self.optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{network}.{index}.{key}": value for key, value in state.items()}
+        header = {
+            "format": "monkeynet_edu checkpoint",
+            "config": self.model.config.to_json(),
+            "recipe": json.dumps(asdict(self.recipe)),
+            "progress": json.dumps({"step": self.step, "seconds": self.seconds, "data": self.data}),
+        }
+        save_tensors(folder / CHECKPOINT_FILE, tensors, header)
+        self.model.save(folder / MODEL_FILE)
+
+    def restore(self, folder: Path) -> None:
+        """Takes up where the run folder's checkpoint stopped.
+
+        Raises:
+            UserError: there is none, or it was trained with another configuration, recipe or data (the first
+                difference is named).
+        """
+        path = folder / CHECKPOINT_FILE
+        tensors, header = load_tensors(path)
+        if header.get("format") != "monkeynet_edu checkpoint":
+            raise UserError(f"{path}: expected a checkpoint of a training, got another safetensors file")
+        stored, progress = MonkeyNetConfig.from_json(header["config"]), json.loads(header["progress"])
+        ours = json.loads(json.dumps(asdict(self.recipe)))
+        theirs = json.loads(header["recipe"])
+        difference = first_difference(self.model.config, stored) or next(
+            (f"recipe.{k}: {ours[k]} here, {theirs.get(k)} there" for k in ours if ours[k] != theirs.get(k)), None
+        )
+        if difference is None and progress["data"] != self.data:
+            difference = f"data: {self.data} here, {progress['data']} there"
+        if difference:
+            raise UserError(
+                f"{path}: a checkpoint of another configuration; first difference {difference}; "
+                "give the same options as before, or another --out"
+            )
+        own = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+        load_weights(self.model, own, str(path))
+        for network, optimizer in self.optimizers.items():
+            _restore_optimizer(optimizer, network, tensors)
+        self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor]) -> None:
+    """Fills an Adam's moments from a checkpoint's tensors."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(f"optimizer.{network}."):
+            index, key = name.split(".")[2:]
+            state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+# ------------------------------------------------------------------------------------------------------------ the loop
+
+
+class MetricsLog:
+    """Losses as rows of ``metrics.csv`` in the run folder and, where it is installed, for TensorBoard.
+
+    Rows after ``step`` (of a sitting that ended without a checkpoint) are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path = folder / METRICS_FILE
+        self._rows = [row for row in read_metrics(self._path) if int(row["step"]) <= step]
+        self._rewrite()
+        self._board = self._open_board(folder)
+
+    @staticmethod
+    def _open_board(folder: Path) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return None
+        return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def _rewrite(self) -> None:
+        if self._path.is_file():
+            part = self._path.with_name(METRICS_FILE + ".part")
+            with open(part, "w", newline="") as file:
+                if self._rows:
+                    writer = csv.DictWriter(file, list(self._rows[0]))
+                    writer.writeheader()
+                    writer.writerows(self._rows)
+            os.replace(part, self._path)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Appends one row and flushes it."""
+        row: dict[str, float | int] = {"step": step, **values}
+        fresh = not self._path.is_file() or self._path.stat().st_size == 0
+        with open(self._path, "a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finishes the TensorBoard file."""
+        if self._board is not None:
+            self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Rows of a ``metrics.csv``; none where there is no such file."""
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a training went.
+
+    Attributes:
+        step: steps done in all.
+        seconds: training time in all.
+        finished: False where it was interrupted (the checkpoint holds what was reached).
+        losses: mean of the last logged losses by name.
+    """
+
+    step: int
+    seconds: float
+    finished: bool
+    losses: dict[str, float]
+
+
+def preview(source: Tensor, driving: Tensor, result: StepResult, kp: tuple[Keypoints, Keypoints], rows: int = 4) -> Any:
+    """Contact sheet of a training batch (uint8): frames, what was drawn, keypoints and flow."""
+    made = result.generated
+    table = []
+    size = made.motion.deformation.shape[1]
+    still = torch.from_numpy(np.stack(np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2), -1))
+    for i in range(min(rows, len(source))):
+        flow = (made.motion.deformation[i].detach().cpu() - still) * (size - 1) / 2
+        pictures = [source[i], driving[i], made.deformed[i], made.prediction[i]]
+        row = [viz.to_uint8(p.detach().float().cpu()).repeat(2, 0).repeat(2, 1) for p in pictures]
+        row += [
+            viz.draw_keypoints(frame[i].float().cpu(), k.mean[i].detach().cpu(), scale=2)
+            for frame, k in zip((source, driving), kp, strict=True)
+        ]
+        side = source.shape[-1] * 2
+        grow = side // size
+        table.append([*row, viz.flow_to_rgb(flow).repeat(grow, 0).repeat(grow, 1)])
+    labels = ("source", "driving", "deformed", "generated", "keypoints: source", "keypoints: driving", "flow")
+    return viz.grid(table, column_labels=labels)
+
+
+def start(config: MonkeyNetConfig, how: Recipe, data: str, device: Device) -> Run:
+    """A new training: weights drawn from the recipe's seed, fresh optimizers."""
+    torch.manual_seed(how.seed)
+    model = MonkeyNet(config).to(device.device)
+    return Run(model, Optimizers.of(model, how.learning_rate), how, data)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the loop does what is not training.
+
+    Attributes:
+        log: steps between rows of losses.
+        preview: steps between pictures.
+        checkpoint: seconds between checkpoints.
+    """
+
+    log: int = 20
+    preview: int = 250
+    checkpoint: float = 120.0
+
+
+def train(
+    run: Run, clips: Sequence[Clip], budget: Budget, folder: Path, device: Device, pace: Pace | None = None
+) -> Report:
+    """Trains until the budget is used up; Ctrl-C saves and stops.
+
+    Args:
+        run: from :func:`start`, perhaps restored.
+        clips: training clips, at least a batch of them, all of the configuration's frame size.
+        budget: when to stop.
+        folder: run folder: checkpoint, model, ``metrics.csv``, ``preview.png``.
+        device: where and how exactly.
+        pace: how often to log, draw and save.
+
+    Raises:
+        UserError: too few clips, frames that the networks cannot halve, an unwritable folder, or losses that are no
+            longer finite.
+    """
+    pace = pace or Pace()
+    run.model.config.check_frame_size(run.model.config.frame_size)
+    sampler = PairSampler(clips, run.recipe.batch_size, run.recipe.augmentation, run.recipe.seed, device.device)
+    _check_clip(clips[0], run.model.config.frame_size)
+    _make_folder(folder)
+    log = MetricsLog(folder, run.step)
+    run.model.train()
+    loop = _Loop(run, sampler, budget, folder, device, pace, log)
+    try:
+        finished = loop.go()
+    finally:
+        log.close()
+    run.save(folder)
+    run.model.eval()
+    return Report(run.step, run.seconds, finished, loop.shown)
+
+
+def _check_clip(clip: Clip, size: int) -> None:
+    height, width = clip.frames.shape[1:3]
+    if (height, width) != (size, size):
+        raise UserError(f"clip {clip.name}: expected frames of {size}x{size} pixels, got {width}x{height}; give a size")
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates the run folder and proves that it can be written to, before an hour is spent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: expected a folder that can be written to, got {error.strerror}; choose another --out"
+        ) from error
+
+
+@dataclass
+class _Loop:
+    """The loop's own state; see :func:`train`."""
+
+    run: Run
+    sampler: PairSampler
+    budget: Budget
+    folder: Path
+    device: Device
+    pace: Pace
+    log: MetricsLog
+    shown: dict[str, float] = field(default_factory=dict)
+
+    def go(self) -> bool:
+        """Runs to the end of the budget; False when interrupted."""
+        total = self.budget.steps or round(60 * (self.budget.minutes or 0))
+        unit = "step" if self.budget.steps else "s"
+        done = self.run.step if self.budget.steps else round(self.run.seconds)
+        saved = time.monotonic()
+        sums: dict[str, list[Tensor]] = {}
+        with tqdm(total=total, initial=min(done, total), unit=unit, desc="training", dynamic_ncols=True) as bar:
+            try:
+                while self.budget.progress(self.run.step, self.run.seconds) < 1:
+                    self._step(sums)
+                    bar.update(1 if self.budget.steps else min(round(self.run.seconds), total) - bar.n)
+                    if self.shown:
+                        bar.set_postfix({k: f"{v:.3f}" for k, v in self.shown.items()}, refresh=False)
+                    if time.monotonic() - saved > self.pace.checkpoint:
+                        self.run.save(self.folder)
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                return False
+        return True
+
+    def _step(self, sums: dict[str, list[Tensor]]) -> None:
+        """One step with everything around it."""
+        run, began = self.run, time.monotonic()
+        source, driving = self.sampler.batch(run.step)
+        run.optimizers.set_learning_rate(run.recipe.rate(self.budget.progress(run.step, run.seconds)))
+        result = training_step(run.model, run.optimizers, source, driving, self.device)
+        run.step += 1
+        for name, value in result.losses.items():
+            sums.setdefault(name, []).append(value)
+        if run.step % self.pace.log == 0 or run.step == 1:
+            self._log(sums)
+        if run.step % self.pace.preview == 0 or run.step == 1:
+            self._preview(source, driving, result)
+        run.seconds += time.monotonic() - began
+
+    def _log(self, sums: dict[str, list[Tensor]]) -> None:
+        self.shown = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+        sums.clear()
+        if not all(math.isfinite(value) for value in self.shown.values()):
+            raise UserError(
+                f"step {self.run.step}: expected finite losses, got {self.shown}; the last checkpoint in {self.folder} "
+                "is from before; resume it with a lower learning rate or in float32"
+            )
+        self.log.add(self.run.step, self.shown)
+
+    def _preview(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
+        model = self.run.model.eval()
+        with torch.no_grad():
+            points = detect_pair(model, source[:4], driving[:4])
+        model.train()
+        write_image(self.folder / "preview.png", preview(source, driving, result, points))
+
+
+def sprite_augmentation(name: str) -> Augmentation:
+    """Augmentation for generated clips: time flip alone, and for mini-bair (like BAIR) not even that."""
+    return Augmentation(time_flip=0.0 if name == "mini-bair" else 0.5, horizontal_flip=0.0)
+
+
+def recipe_for(preset: str, data: str, seed: int, generated: bool) -> Recipe:
+    """The preset's recipe, with the seed given and, for generated clips, their augmentation."""
+    base = replace(recipe(preset), seed=seed)
+    return replace(base, augmentation=sprite_augmentation(data)) if generated else base

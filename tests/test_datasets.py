@@ -35,7 +35,7 @@ def refusal(action, *args, **kwargs) -> str:
 def test_every_kind_of_clip_in_one_folder_is_found_in_natural_order(tmp_path):
     for name in ("2.gif", "10.png", "1.mp4", "3", "4.webp", "5.jpg"):
         write_video(tmp_path / name, shade(100), 10)
-    (tmp_path / ".DS_Store").write_text("hidden")
+    (tmp_path / "._1.mp4").write_text("hidden, as some systems leave it")
     (tmp_path / "README.md").write_text("no clip")
     (tmp_path / "papers").mkdir()
     clips = ClipFolder(tmp_path)
@@ -113,6 +113,15 @@ def test_the_cache_keeps_to_its_bound_and_spares_reading(tmp_path, monkeypatch):
     assert ClipFolder(tmp_path, cache_bytes=one - 1)[0].frames.shape == (3, 8, 8, 3)
 
 
+def test_a_clip_larger_than_the_cache_drives_nothing_out_of_it(tmp_path):
+    write_video(tmp_path / "1.png", shade(1))
+    write_video(tmp_path / "2.png", shade(2, count=30))
+    clips = ClipFolder(tmp_path, cache_bytes=shade(1).nbytes)
+    kept = clips[0]
+    assert len(clips[1].frames) == 30
+    assert clips[0] is kept
+
+
 class _Truth:
     """Stands for the sprites' truth: what a clip folder needs of it is where it lies and the shape of its labels."""
 
@@ -125,8 +134,7 @@ class _Truth:
 
 
 def test_truth_lies_beside_the_test_folder_and_is_dropped_at_another_size(tmp_path, monkeypatch):
-    engine = pytest.importorskip("monkeynet_edu.data.sprites.engine")
-    monkeypatch.setattr(engine, "Truth", _Truth)
+    monkeypatch.setattr(datasets, "Truth", _Truth)
     flat_set(tmp_path / "mini-bair" / "test", 2, "")
     (tmp_path / "mini-bair" / "truth").mkdir()
     (tmp_path / "mini-bair" / "truth" / "0001.truth.npz").write_bytes(b"")
@@ -140,9 +148,8 @@ def test_truth_lies_beside_the_test_folder_and_is_dropped_at_another_size(tmp_pa
 
 
 def test_training_clips_of_a_miniature_come_from_the_seed(monkeypatch):
-    sprites = pytest.importorskip("monkeynet_edu.data.sprites")
     asked = []
-    monkeypatch.setattr(sprites, "training_clips", lambda name, **kw: asked.append((name, kw)) or [], raising=False)
+    monkeypatch.setattr(datasets, "training_clips", lambda name, **kw: asked.append((name, kw)) or [])
     open_dataset("mini-nemo", "train", seed=3)
     open_dataset("mini-mgif", "train", size=64, clips=5)
     assert asked == [("mini-nemo", {"seed": 3}), ("mini-mgif", {"seed": 0, "size": 64, "clips": 5})]

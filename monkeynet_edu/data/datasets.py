@@ -9,37 +9,19 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
-from monkeynet_edu.data.video import CLIP_SUFFIXES, Fit, Frames, frame_files, natural_key, read_video
+from monkeynet_edu.data.sprites import Clip as Clip
+from monkeynet_edu.data.sprites import Truth, training_clips
+from monkeynet_edu.data.video import CLIP_SUFFIXES, Fit, frame_files, natural_key, read_video
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.paths import data_set_path
-
-if TYPE_CHECKING:
-    from monkeynet_edu.data.sprites.engine import Truth
 
 Split = Literal["train", "test", "all"]
 
 MINIATURES = ("mini-bair", "mini-mgif", "mini-nemo", "mini-taichi")
 CACHE_BYTES = 512 * 2**20
 TEST_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip of a data set.
-
-    Attributes:
-        name: unique in its data set; the file's name without its ending.
-        frames: (T, H, W, 3) uint8, RGB.
-        fps: frames per second, None where the file states none.
-        truth: joints, masks and flow, where the clip was rendered from sprites; else None.
-    """
-
-    name: str
-    frames: Frames
-    fps: float | None = None
-    truth: Truth | None = None
 
 
 class ClipFolder(Sequence[Clip]):
@@ -169,11 +151,9 @@ def open_dataset(
         return ClipFolder(data_set_path(name), "test", size=size, fit=fit)
     if split != "train":
         raise UserError(f"{name}: expected the split train or test, came {split!r}; choose one of them")
-    from monkeynet_edu.data.sprites import training_clips
-
     chosen = {"clips": clips, "size": size}
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
-    return cast(Sequence[Clip], training_clips(name, seed=seed, **options))
+    return training_clips(name, seed=seed, **options)
 
 
 def _unknown_dataset(spec: str | Path) -> UserError:
@@ -242,8 +222,6 @@ def _read_truth(path: Path) -> Truth | None:
     file = path.parent.parent / "truth" / f"{stem}.truth.npz"
     if not file.is_file():
         return None
-    from monkeynet_edu.data.sprites.engine import Truth
-
     return Truth.load(file)
 
 

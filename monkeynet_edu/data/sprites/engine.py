@@ -11,7 +11,7 @@ Scene coordinates are the library's: (x, y) in [-1, 1], y down, corners of the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -451,12 +451,29 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """One clip of a data set.
+
+    Attributes:
+        name: unique in its data set; the file's name without its ending.
+        frames: (T, H, W, 3) uint8, RGB.
+        fps: frames per second, None where the file states none.
+        truth: joints, masks and flow, where the clip was rendered from sprites; else None.
+    """
+
+    name: str
+    frames: NDArray[np.uint8]
+    fps: float | None = None
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True)
 class Rendered:
     """Frames (T, H, W, 3) uint8 with the truth about them."""
 
     frames: NDArray[np.uint8]
     truth: Truth
-    fps: float = field(default=12.0)
+    fps: float
 
 
 def _window(part: Part, pose: Pose, size: int) -> tuple[slice, slice] | None:
