@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from monkeynet_edu import geometry, motion
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock
 from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig, MotionNetwork
+
+Resize = Literal["nearest", "bilinear"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class GeneratorConfig:
         refinement_blocks: residual blocks after the decoder.
         embedding: keypoint heatmaps appended to every level, or None for none.
         motion: configuration of M, or None for no flow at all (the paper's ablation "No F").
+        resize: how the deformation is brought to the size of a level: ``nearest`` (published) or ``bilinear``.
     """
 
     width: int = 32
@@ -32,6 +36,12 @@ class GeneratorConfig:
     refinement_blocks: int = 4
     embedding: EmbeddingConfig | None = field(default_factory=EmbeddingConfig)
     motion: MotionConfig | None = field(default_factory=MotionConfig)
+    resize: Resize = "nearest"
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if self.resize not in ("nearest", "bilinear"):
+            raise ValueError(f"GeneratorConfig.resize: expected 'nearest' or 'bilinear', got {self.resize!r}")
 
     @property
     def stride(self) -> int:
@@ -54,23 +64,24 @@ class Generated:
     motion: Motion
 
 
-def deform(features: Tensor, deformation: Tensor) -> Tensor:
-    """Reads one encoder level through the deformation, brought to its size by nearest neighbours.
+def deform(features: Tensor, deformation: Tensor, resize: Resize = "nearest") -> Tensor:
+    """Reads one encoder level through the deformation, brought to its size.
 
     Args:
         features: (B, C, h, w).
         deformation: (B, H, W, 2).
+        resize: how it is brought to (h, w).
 
     Returns:
         (B, C, h, w), of the features' type.
     """
-    at_size = geometry.resize_deformation(deformation, *features.shape[-2:])
+    at_size = geometry.resize_deformation(deformation, *features.shape[-2:], mode=resize)
     return geometry.warp(features.to(deformation.dtype), at_size).to(features.dtype)
 
 
-def deform_levels(levels: list[Tensor], deformation: Tensor) -> list[Tensor]:
+def deform_levels(levels: list[Tensor], deformation: Tensor, resize: Resize = "nearest") -> list[Tensor]:
     """Deforms every encoder level; the picture itself is level 0 (Eq. 6)."""
-    return [deform(level, deformation) for level in levels]
+    return [deform(level, deformation, resize) for level in levels]
 
 
 class Generator(nn.Module):
@@ -117,7 +128,7 @@ class Generator(nn.Module):
         """
         found = self.estimate_motion(image, source, driving)
         levels = self.appearance_encoder(image) if encoded is None else encoded
-        levels = deform_levels(levels, found.deformation)
+        levels = deform_levels(levels, found.deformation, self.config.resize)
         deformed = levels[0]
         levels = self.append_keypoints(levels, image, source, driving)
         out = self.last(self.refinement_module(self.video_decoder(levels)))

@@ -7,6 +7,8 @@ in the source.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -80,11 +82,20 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(image, size=(height, width), mode="nearest")
 
 
-def resize_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
-    """Nearest-neighbour resize of a deformation (B, H, W, 2) to (B, height, width, 2); values are points and stay."""
+def resize_deformation(
+    deformation: Tensor, height: int, width: int, mode: Literal["nearest", "bilinear"] = "nearest"
+) -> Tensor:
+    """Brings a deformation (B, H, W, 2) to (B, height, width, 2); its values are points and stay what they are.
+
+    ``nearest``, the published way, makes neighbours share a point when it enlarges: even the lattice then reads every
+    second pixel twice. ``bilinear`` with aligned corners turns the lattice of one size exactly into that of the other.
+    """
     if deformation.shape[1:3] == (height, width):
         return deformation
-    return resize(deformation.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1)
+    planes = deformation.permute(0, 3, 1, 2)
+    if mode == "nearest":
+        return resize(planes, height, width).permute(0, 2, 3, 1)
+    return F.interpolate(planes, (height, width), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
 
 
 def downscale(image: Tensor, scale: float) -> Tensor:

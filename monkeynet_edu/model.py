@@ -153,7 +153,8 @@ def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> Monke
     """Our small model for two CPU cores and 64×64 frames; everything below deviates from the paper's models.
 
     Narrower (16 channels; at most 64 in Δ and M, 128 in G and D); 4 levels instead of 5; Δ, M and the embedding of G work
-    at half resolution; 2 refinement blocks instead of 4; 3 discriminator blocks instead of 4 (at 64×64 the fourth one's
+    at half resolution; the deformation is enlarged bilinearly instead of by nearest, or its half resolution would show in
+    every picture; 2 refinement blocks instead of 4; 3 discriminator blocks instead of 4 (at 64×64 the fourth one's
     instance norm sees a 2×2 map and says nothing); the deformed frame has a loss of its own (weight 10, as for BAIR), since
     it is what teaches the keypoints to move within minutes. Its training (see ``training``) uses Adam at 8e-4 with a cosine
     decay, batches of 16, and no ×0.1 milestone.
@@ -168,6 +169,7 @@ def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> Monke
             refinement_blocks=2,
             embedding=EmbeddingConfig(scale=0.5),
             motion=MotionConfig(16, 64, 4, embedding=seen, scale=0.5),
+            resize="bilinear",
         ),
         discriminator=DiscriminatorConfig(16, 128, 3),
         losses=LossWeights(feature_matching=(10.0, 10.0, 10.0, 1.0), deformed=10.0),
