@@ -13,8 +13,9 @@ import torch
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
+from monkeynet_edu.errors import UserError
 from monkeynet_edu.generator import Generated
-from monkeynet_edu.keypoints import Keypoints, inverse_covariance, with_covariance
+from monkeynet_edu.keypoints import Keypoints, inverse_covariance
 from monkeynet_edu.model import Device, MonkeyNet
 
 Mode = Literal["relative", "absolute"]
@@ -87,7 +88,8 @@ def adapt_covariance(driving: Tensor, reference: Tensor, source: Tensor) -> Tens
     product = driving @ inverse_covariance(reference) @ source
     values, vectors = torch.linalg.eigh((product + product.mT) / 2)
     values = torch.where(values > 0, values, torch.full_like(values, 1e-6))
-    return vectors @ torch.diag_embed(values) @ vectors.mT
+    adapted: Tensor = vectors @ torch.diag_embed(values) @ vectors.mT
+    return adapted
 
 
 def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer) -> Keypoints:
@@ -102,16 +104,18 @@ def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer
         Keypoints (T, K).
 
     Raises:
-        ValueError: the reference is not one of the T frames, or clipping with absolute transfer.
+        UserError: the reference is not one of the T frames, or clipping with absolute transfer.
     """
     frames = len(driving)
-    if not -frames <= transfer.reference < frames:
-        raise ValueError(f"reference: expected a frame from 0 to {frames - 1}, got {transfer.reference}")
+    if not 0 <= transfer.reference < frames:
+        raise UserError(
+            f"reference: expected a frame from 0 to {frames - 1} of the driving clip, got {transfer.reference}; choose one"
+        )
     if transfer.mode == "absolute":
         if transfer.clip:
-            raise ValueError("clip: expected 'relative' transfer, got 'absolute'; driving means are inside already")
+            raise UserError("clip: expected 'relative' transfer, got 'absolute'; leave clip out: driving means are inside")
         return driving
-    reference = driving[[transfer.reference]]
+    reference = driving[transfer.reference : transfer.reference + 1]
     movement = driving.mean - reference.mean
     if transfer.scaling == "hull":
         areas = hull_area(source.mean[0]), hull_area(reference.mean[0])
@@ -121,7 +125,7 @@ def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer
         mean = mean.clamp(-1, 1)
     if transfer.covariance == "adapted":
         return Keypoints(mean, adapt_covariance(driving.cov, reference.cov, source.cov))
-    return with_covariance(Keypoints(mean, driving.cov), driving.cov)
+    return Keypoints(mean, driving.cov)
 
 
 def closest_reference(source: Keypoints, driving: Keypoints) -> int:
@@ -142,7 +146,7 @@ def closest_reference(source: Keypoints, driving: Keypoints) -> int:
 def detect_clip(model: MonkeyNet, frames: Tensor, device: Device, chunk: int = 32) -> Keypoints:
     """Keypoints (T, K) of a clip (T, 3, H, W), ``chunk`` frames at a time; on the model's device."""
     found = []
-    for part in frames.split(chunk):
+    for part in torch.split(frames, chunk):
         with device.autocast():
             found.append(model.detect(part.to(device.device)))
     return Keypoints(torch.cat([k.mean for k in found]), torch.cat([k.cov for k in found]))
@@ -182,9 +186,13 @@ def animate(
         transfer: how; ``auto``: as the model's configuration says, relative to the driving frame nearest in pose.
 
     Raises:
-        ValueError: see :func:`transfer_keypoints`.
+        UserError: frames that the networks cannot halve, no driving frame, or see :func:`transfer_keypoints`.
     """
     model.eval()
+    if len(driving) == 0:
+        raise UserError("driving clip: expected at least one frame, got none; give another clip")
+    for side in {*image.shape[-2:], *driving.shape[-2:]}:
+        model.config.check_frame_size(side)
     source = detect_clip(model, image[None], device)
     motion = detect_clip(model, driving, device)
     if transfer == "auto":

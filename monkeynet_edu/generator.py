@@ -46,7 +46,7 @@ class GeneratorConfig:
     @property
     def stride(self) -> int:
         """Frame sides must be multiples of this."""
-        return max(2**self.levels, self.motion.stride if self.motion else 1)
+        return max(1 << self.levels, self.motion.stride if self.motion else 1)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def deform(features: Tensor, deformation: Tensor, resize: Resize = "nearest") ->
     Returns:
         (B, C, h, w), of the features' type.
     """
-    at_size = geometry.resize_deformation(deformation, *features.shape[-2:], mode=resize)
+    height, width = features.shape[-2:]
+    at_size = geometry.resize_deformation(deformation, height, width, resize)
     return geometry.warp(features.to(deformation.dtype), at_size).to(features.dtype)
 
 

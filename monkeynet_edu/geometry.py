@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def lattice(
-    height: int, width: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    height: int, width: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Coordinates of all pixel centres: the deformation that changes nothing.
 

@@ -77,7 +77,7 @@ def heatmap_covariance(heatmap: Tensor, mean: Tensor) -> Tensor:
     xx = (heatmap.sum(dim=-2) * dx * dx).sum(dim=-1)
     yy = (heatmap.sum(dim=-1) * dy * dy).sum(dim=-1)
     xy = ((heatmap * dx[..., None, :]).sum(dim=-1) * dy).sum(dim=-1)
-    return torch.stack([xx, xy, xy, yy], dim=-1).unflatten(-1, (2, 2))
+    return torch.unflatten(torch.stack([xx, xy, xy, yy], dim=-1), -1, (2, 2))
 
 
 def smallest_singular_value(cov: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def inverse_covariance(cov: Tensor) -> Tensor:
     """Inverse of 2×2 matrices (..., 2, 2) in closed form, in float32 or better."""
     cov = cov if cov.dtype == torch.float64 else cov.float()
     a, b, c, d = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 0], cov[..., 1, 1]
-    adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
+    adjugate = torch.unflatten(torch.stack([d, -b, -c, a], dim=-1), -1, (2, 2))
     return adjugate / (a * d - b * c)[..., None, None]
 
 
@@ -197,7 +197,7 @@ class DetectorConfig:
     @property
     def stride(self) -> int:
         """Frame sides must be multiples of this."""
-        return round(2**self.levels / self.scale)
+        return round((1 << self.levels) / self.scale)
 
 
 class KeypointDetector(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 def level_width(width: int, max_width: int, level: int) -> int:
     """Channels at a level: ``width·2^level``, never more than ``max_width`` (level 0 is the full resolution)."""
-    return min(max_width, width * 2**level)
+    return min(max_width, width << level)
 
 
 class DownBlock(nn.Module):
@@ -66,7 +66,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
         out = self.conv1(F.relu(self.norm1(x)))
-        return x + self.conv2(F.relu(self.norm2(out)))
+        change: Tensor = self.conv2(F.relu(self.norm2(out)))
+        return x + change
 
 
 class Encoder(nn.Module):

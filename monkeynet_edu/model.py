@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from monkeynet_edu.discriminator import Discriminator, DiscriminatorConfig
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.generator import Generated, Generator, GeneratorConfig
-from monkeynet_edu.keypoints import DetectorConfig, KeypointDetector, Keypoints
+from monkeynet_edu.keypoints import DetectorConfig, KeypointDetector, Keypoints, Normalisation
 from monkeynet_edu.losses import LossWeights
-from monkeynet_edu.motion import EmbeddingConfig, MotionConfig, Normalisation
+from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 
 MODEL_FILE = "model.safetensors"
 Precision = Literal["float32", "bfloat16"]
@@ -354,7 +354,7 @@ class Device:
 def _bfloat16_is_fast(kind: str) -> bool:
     """Whether the processor has instructions for bf16 (without them it is emulated, and slower than float32)."""
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if kind == "cpu":
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

@@ -82,7 +82,7 @@ def shifted_copies(image: Tensor, shifts: Tensor) -> Tensor:
     grid = geometry.lattice(h, w, device=image.device, dtype=shifts.dtype)
     deformation = (grid + shifts[:, :, None, None, :]).flatten(0, 1)  # (B·N, H, W, 2)
     copies = image.to(shifts.dtype)[:, None].expand(b, n, c, h, w).flatten(0, 1)
-    return geometry.warp(copies, deformation).unflatten(0, (b, n))
+    return torch.unflatten(geometry.warp(copies, deformation), 0, (b, n))
 
 
 def movement_embedding(
@@ -157,7 +157,7 @@ class MotionConfig:
     @property
     def stride(self) -> int:
         """Frame sides must be multiples of this."""
-        return round(2**self.levels / (self.scale * self.embedding.scale))
+        return round((1 << self.levels) / (self.scale * self.embedding.scale))
 
 
 @dataclass(frozen=True)

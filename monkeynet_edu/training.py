@@ -6,8 +6,10 @@ import csv
 import json
 import math
 import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +39,7 @@ from monkeynet_edu.model import (
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.csv"
+SHOWN_LOSSES = ("frame", "deformed", "adversarial", "discriminator")  # beside the progress bar
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device:
     learners = [*model.generator.parameters(), *model.detector.parameters()]
     for parameter in learners:
         parameter.grad = None
-    torch.stack(list(terms.values())).sum().backward(inputs=learners)
+    torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=learners)
     return StepResult({name: term.detach() for name, term in (terms | {"discriminator": judge}).items()}, generated)
 
 
@@ -146,6 +149,9 @@ class Recipe:
         epochs: how long, where neither steps nor minutes are given.
         augmentation: of the pairs.
         seed: of the first weights and of everything drawn.
+
+    Raises:
+        UserError: a value is out of its range.
     """
 
     batch_size: int = 32
@@ -155,6 +161,16 @@ class Recipe:
     epochs: int = 750
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        for name, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"recipe {name}: expected at least {least}, got {getattr(self, name)}; correct it")
+        if not 0 < self.learning_rate < math.inf:
+            raise UserError(f"recipe learning_rate: expected more than 0, got {self.learning_rate}; try 2e-4")
+        if self.schedule not in ("milestone", "cosine"):
+            raise unknown_name("schedule", self.schedule, ("milestone", "cosine"))
 
     def rate(self, progress: float) -> float:
         """Learning rate when a share ``progress`` in [0, 1] of the training is done."""
@@ -261,16 +277,16 @@ class Run:
         """
         path = folder / CHECKPOINT_FILE
         tensors, header = load_tensors(path)
-        if header.get("format") != "monkeynet_edu checkpoint":
-            raise UserError(f"{path}: expected a checkpoint of a training, got another safetensors file")
-        stored, progress = MonkeyNetConfig.from_json(header["config"]), json.loads(header["progress"])
-        ours = json.loads(json.dumps(asdict(self.recipe)))
-        theirs = json.loads(header["recipe"])
+        try:
+            stored, progress = MonkeyNetConfig.from_json(header["config"]), json.loads(header["progress"])
+            theirs = dict(_flat(json.loads(header["recipe"])))
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{path}: expected a training's checkpoint, got another file ({str(error)[:80]})") from error
+        ours = dict(_flat(json.loads(json.dumps(asdict(self.recipe))))) | {"data": self.data}
+        theirs |= {"data": progress["data"]}
         difference = first_difference(self.model.config, stored) or next(
-            (f"recipe.{k}: {ours[k]} here, {theirs.get(k)} there" for k in ours if ours[k] != theirs.get(k)), None
+            (f"{k}: {ours[k]} here, {theirs.get(k)} there" for k in ours if ours[k] != theirs.get(k)), None
         )
-        if difference is None and progress["data"] != self.data:
-            difference = f"data: {self.data} here, {progress['data']} there"
         if difference:
             raise UserError(
                 f"{path}: a checkpoint of another configuration; first difference {difference}; "
@@ -281,6 +297,15 @@ class Run:
         for network, optimizer in self.optimizers.items():
             _restore_optimizer(optimizer, network, tensors)
         self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
+
+
+def _flat(values: dict[str, Any], prefix: str = "recipe") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested JSON objects."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}.{name}")
+        else:
+            yield f"{prefix}.{name}", value
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor]) -> None:
@@ -305,16 +330,29 @@ class MetricsLog:
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / METRICS_FILE
         self._rows = [row for row in read_metrics(self._path) if int(row["step"]) <= step]
-        self._rewrite()
-        self._board = self._open_board(folder)
+        with self._write_errors():
+            self._rewrite()
+        self._board = self._open_board(folder, step)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """Losses of the last row that was there at the start."""
+        return {k: float(v) for k, v in self._rows[-1].items() if k != "step"} if self._rows else {}
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self._path}: could not be written ({error.strerror}); free some space") from error
 
     @staticmethod
-    def _open_board(folder: Path) -> Any:
+    def _open_board(folder: Path, step: int) -> Any:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return None
-        return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def _rewrite(self) -> None:
         if self._path.is_file():
@@ -330,7 +368,7 @@ class MetricsLog:
         """Appends one row and flushes it."""
         row: dict[str, float | int] = {"step": step, **values}
         fresh = not self._path.is_file() or self._path.stat().st_size == 0
-        with open(self._path, "a", newline="") as file:
+        with self._write_errors(), open(self._path, "a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if fresh:
                 writer.writeheader()
@@ -346,11 +384,11 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``; none where there is no such file."""
+    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file."""
     if not path.is_file():
         return []
     with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if None not in row.values()]
 
 
 @dataclass(frozen=True)
@@ -416,7 +454,10 @@ class Pace:
 def train(
     run: Run, clips: Sequence[Clip], budget: Budget, folder: Path, device: Device, pace: Pace | None = None
 ) -> Report:
-    """Trains until the budget is used up; Ctrl-C saves and stops.
+    """Trains until the budget is used up; Ctrl-C finishes the step, saves and stops (a second one does not wait).
+
+    Whatever else ends it, the steps done so far are saved, unless they led to losses or weights that are not finite:
+    then the checkpoint from before stays.
 
     Args:
         run: from :func:`start`, perhaps restored.
@@ -437,14 +478,19 @@ def train(
     _make_folder(folder)
     log = MetricsLog(folder, run.step)
     run.model.train()
-    loop = _Loop(run, sampler, budget, folder, device, pace, log)
+    loop = _Loop(run, sampler, budget, folder, device, pace, log, log.last)
     try:
-        finished = loop.go()
+        with suppress(KeyboardInterrupt):
+            loop.go()
+        loop.save()
+    except Exception:
+        with suppress(UserError):
+            loop.save()
+        raise
     finally:
         log.close()
-    run.save(folder)
-    run.model.eval()
-    return Report(run.step, run.seconds, finished, loop.shown)
+        run.model.eval()
+    return Report(run.step, run.seconds, loop.progress >= 1, loop.shown)
 
 
 def _check_clip(clip: Clip, size: int) -> None:
@@ -466,9 +512,35 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
+class _CtrlC:
+    """Turns the first Ctrl-C into a wish that the loop grants between two steps: a step cut in half could not be resumed.
+
+    A second one interrupts at once.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._before: Any = None
+
+    def _note(self, *_: object) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+    def __enter__(self) -> _CtrlC:
+        if callable(signal.getsignal(signal.SIGINT)):  # not where it is ignored (nohup)
+            with suppress(ValueError):  # only the main thread may listen
+                self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+
 @dataclass
 class _Loop:
-    """The loop's own state; see :func:`train`."""
+    """The loop's own state; see :func:`train`. ``sums`` holds the losses that are not logged yet."""
 
     run: Run
     sampler: PairSampler
@@ -477,53 +549,71 @@ class _Loop:
     device: Device
     pace: Pace
     log: MetricsLog
-    shown: dict[str, float] = field(default_factory=dict)
+    shown: dict[str, float]
+    sums: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    def go(self) -> bool:
-        """Runs to the end of the budget; False when interrupted."""
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is used up."""
+        return self.budget.progress(self.run.step, self.run.seconds)
+
+    def go(self) -> None:
+        """Runs to the end of the budget, or to a Ctrl-C."""
         total = self.budget.steps or round(60 * (self.budget.minutes or 0))
         unit = "step" if self.budget.steps else "s"
-        done = self.run.step if self.budget.steps else round(self.run.seconds)
+        done = min(self.run.step if self.budget.steps else round(self.run.seconds), total)
         saved = time.monotonic()
-        sums: dict[str, list[Tensor]] = {}
-        with tqdm(total=total, initial=min(done, total), unit=unit, desc="training", dynamic_ncols=True) as bar:
-            try:
-                while self.budget.progress(self.run.step, self.run.seconds) < 1:
-                    self._step(sums)
-                    bar.update(1 if self.budget.steps else min(round(self.run.seconds), total) - bar.n)
-                    if self.shown:
-                        bar.set_postfix({k: f"{v:.3f}" for k, v in self.shown.items()}, refresh=False)
-                    if time.monotonic() - saved > self.pace.checkpoint:
-                        self.run.save(self.folder)
-                        saved = time.monotonic()
-            except KeyboardInterrupt:
-                return False
-        return True
+        with _CtrlC() as ctrl_c, tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True) as bar:
+            while self.progress < 1 and not ctrl_c.wanted:
+                self._step()
+                bar.update(1 if self.budget.steps else min(round(self.run.seconds), total) - bar.n)
+                postfix = {name: f"{self.shown[name]:.3f}" for name in SHOWN_LOSSES if name in self.shown}
+                bar.set_postfix(postfix, refresh=False)
+                if time.monotonic() - saved > self.pace.checkpoint:
+                    self.save()
+                    saved = time.monotonic()
 
-    def _step(self, sums: dict[str, list[Tensor]]) -> None:
+    def save(self) -> None:
+        """Logs what is pending, then writes checkpoint and model, unless they are not finite.
+
+        Raises:
+            UserError: losses or weights are not finite, or the disk is full.
+        """
+        if self.sums:
+            self._log()
+        if not all(bool(p.isfinite().all()) for p in self.run.model.parameters()):
+            raise self._diverged("weights", "nan or inf")
+        self.run.save(self.folder)
+
+    def _step(self) -> None:
         """One step with everything around it."""
         run, began = self.run, time.monotonic()
         source, driving = self.sampler.batch(run.step)
-        run.optimizers.set_learning_rate(run.recipe.rate(self.budget.progress(run.step, run.seconds)))
+        run.optimizers.set_learning_rate(run.recipe.rate(self.progress))
         result = training_step(run.model, run.optimizers, source, driving, self.device)
         run.step += 1
         for name, value in result.losses.items():
-            sums.setdefault(name, []).append(value)
+            self.sums.setdefault(name, []).append(value)
         if run.step % self.pace.log == 0 or run.step == 1:
-            self._log(sums)
+            self._log()
         if run.step % self.pace.preview == 0 or run.step == 1:
             self._preview(source, driving, result)
         run.seconds += time.monotonic() - began
 
-    def _log(self, sums: dict[str, list[Tensor]]) -> None:
-        self.shown = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
-        sums.clear()
-        if not all(math.isfinite(value) for value in self.shown.values()):
-            raise UserError(
-                f"step {self.run.step}: expected finite losses, got {self.shown}; the last checkpoint in {self.folder} "
-                "is from before; resume it with a lower learning rate or in float32"
-            )
-        self.log.add(self.run.step, self.shown)
+    def _log(self) -> None:
+        means = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
+        if bad := {name: value for name, value in means.items() if not math.isfinite(value)}:
+            raise self._diverged("losses", ", ".join(f"{name} {value}" for name, value in bad.items()))
+        self.log.add(self.run.step, means)
+        self.shown = means
+        self.sums.clear()
+
+    def _diverged(self, what: str, came: str) -> UserError:
+        before = (self.folder / CHECKPOINT_FILE).is_file()
+        way = f"resume in float32 ({self.folder} holds a checkpoint from before)" if before else "start in float32"
+        return UserError(
+            f"step {self.run.step}: expected finite {what}, got {came}; {way}, or start with a lower learning rate"
+        )
 
     def _preview(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
         model = self.run.model.eval()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monkeynet_edu.errors import UserError
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]  # float32 wherever it is stored
 RGB = tuple[float, float, float]
 
 
@@ -397,7 +397,8 @@ class Truth:
         (their material is not seen in the source) or newly covered (another part than in the source lies there).
         """
         flow, seen = self.flow(driving, source)
-        return self.displaced(flow, seen, driving) | ~seen | (self.labels[driving] != self.labels[source])
+        changed: NDArray[np.bool_] = ~seen | (self.labels[driving] != self.labels[source])
+        return self.displaced(flow, seen, driving) | changed
 
     def displaced(self, flow: Array, seen: NDArray[np.bool_], driving: int) -> NDArray[np.bool_]:
         """Pixels (H, W) on parts visible in the source whose true ``flow`` exceeds half a pixel."""
@@ -440,9 +441,8 @@ class Truth:
         """
         try:
             with np.load(path, allow_pickle=False) as z:
-                names = {k: tuple(str(n) for n in z[k]) for k in ("joint_names", "part_names")}
-                arrays = {k: z[k] for k in ("joints", "visible", "labels", "pose")}
-                return Truth(identity=int(z["identity"]), **arrays, **names)
+                joints, parts = (tuple(str(n) for n in z[k]) for k in ("joint_names", "part_names"))
+                return Truth(z["joints"], z["visible"], z["labels"], z["pose"], int(z["identity"]), joints, parts)
         except (OSError, KeyError, ValueError) as error:
             raise UserError(
                 f"{path}: expected the ground truth of a sprite clip (.npz), got {type(error).__name__}; "
@@ -545,7 +545,7 @@ def _truth(scene: Scene, index: NDArray[np.integer], labels: NDArray[np.uint8]) 
     joints = np.stack([poses[number[j.part]].to_scene(np.array([j.point]))[:, 0] for j in scene.joints], axis=1)
     size = scene.size
     pixel = np.round((joints + 1) * (size - 1) / 2).astype(int)
-    inside = ((pixel >= 0) & (pixel < size)).all(-1)
+    inside: NDArray[np.bool_] = np.all((pixel >= 0) & (pixel < size), axis=-1)
     column, row = np.moveaxis(np.clip(pixel, 0, size - 1), -1, 0)
     top = labels[np.arange(len(index))[:, None], row, column]
     visible = np.zeros(top.shape, dtype=bool)
