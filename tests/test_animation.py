@@ -251,7 +251,7 @@ def test_animation_of_a_model_left_in_training_mode_does_not_change_its_statisti
 
 
 def test_pictures_that_the_networks_cannot_halve_are_refused_with_the_nearest_size(model: MonkeyNet, video: torch.Tensor):
-    with pytest.raises(UserError, match="frame size 60: expected a multiple of 32.*nearest that works is 64"):
+    with pytest.raises(UserError, match=r"frame size 60: expected a multiple of 32.*nearest that works is 64"):
         animate(model, video[0, :, :60, :], video, CPU)
     with pytest.raises(UserError, match="frame size 40:"):
         animate(model, video[0], video[..., :40], CPU)
