@@ -23,6 +23,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from PIL import GifImagePlugin, Image, ImageOps, ImageSequence, UnidentifiedImageError
+from scipy.spatial import cKDTree
 
 from monkeynet_edu.data.containers import truncation
 from monkeynet_edu.errors import UserError
@@ -41,6 +42,7 @@ _PICTURE_MAGIC = re.compile(
 )
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
+_FLAT_SHARE = 0.05
 _PALETTE_SAMPLE_PIXELS = 4_000_000
 
 
@@ -454,7 +456,7 @@ def _quantize(frames: Frames) -> tuple[Frames, bytes]:
     count, height, width, _ = frames.shape
     flat = frames.reshape(-1, 3)
     packed = (flat[:, 0].astype(np.int32) << 16) | (flat[:, 1].astype(np.int32) << 8) | flat[:, 2]
-    colors = np.unique(packed)
+    colors, counts = np.unique(packed, return_counts=True)
     if len(colors) <= 256:
         table = np.zeros((256, 3), dtype=np.uint8)
         table[: len(colors)] = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
@@ -462,9 +464,13 @@ def _quantize(frames: Frames) -> tuple[Frames, bytes]:
     step = max(1, frames[..., 0].size // _PALETTE_SAMPLE_PIXELS)
     sample = np.concatenate(list(frames[::step]))
     palette = Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
-    mapped = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
-    table_bytes = bytes(palette.getpalette() or []).ljust(768, b"\0")
-    return np.stack([np.asarray(image) for image in mapped]), table_bytes
+    table = np.frombuffer(bytes(palette.getpalette() or []).ljust(768, b"\0"), dtype=np.uint8).reshape(256, 3).copy()
+    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1).astype(int)
+    # A flat background keeps its colour: a white one that is nearly white shows.
+    for exact in rgb[counts >= _FLAT_SHARE * packed.size]:
+        table[np.abs(table - exact).sum(axis=1).argmin()] = exact
+    nearest = cKDTree(table).query(rgb)[1].astype(np.uint8)  # Pillow's own search is coarse
+    return nearest[np.searchsorted(colors, packed)].reshape(count, height, width), table.tobytes()
 
 
 def _changed(before: Frames, after: Frames) -> tuple[int, int, int, int]:
