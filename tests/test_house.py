@@ -50,6 +50,8 @@ LAYERS = [
     "experiments",
     "widgets",
     "course",
+    "demo",
+    "doctor",
     "cli",
     "__main__",
 ]

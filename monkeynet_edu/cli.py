@@ -1,0 +1,865 @@
+"""``monkeynet-edu``: the command line. It parses, calls the library and says what came of it.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once. Bad input ends in one line on
+standard error and exit code 2; Ctrl-C in a word about what was kept and 130; anything unexpected in a traceback.
+With ``--json`` there is JSON alone on standard output; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from monkeynet_edu import __version__
+from monkeynet_edu.errors import UserError
+
+if TYPE_CHECKING:
+    from monkeynet_edu.animation import Animation
+    from monkeynet_edu.data.datasets import Clip
+    from monkeynet_edu.data.video import Frames
+    from monkeynet_edu.doctor import Finding
+    from monkeynet_edu.keypoints import Keypoints
+    from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
+    from monkeynet_edu.training import Budget, Recipe, Report, Run
+
+Fit = Literal["crop", "pad"]
+SplitName = Literal["train", "test", "all"]
+ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
+
+_SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
+_PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute"
+_LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
+_LARGE_POSE_GAP = 0.35
+
+app = typer.Typer(
+    name="monkeynet-edu",
+    help="Monkey-Net: a still picture takes over the motion of a film. Train it, animate with it, look inside.",
+    epilog="[bold]Begin here:[/bold]  monkeynet-edu demo\n\nAll options of a command:  monkeynet-edu train --help",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Make, inspect and convert data sets and clips.", no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(data_app, name="data", rich_help_panel="Data")
+
+
+class StopError(Exception):
+    """Ctrl-C was pressed; the text says what was kept."""
+
+
+# ------------------------------------------------------------------------------------------------------------- options
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+DataOption = Annotated[str, typer.Option("--data", help=f"A miniature ({_SETS}) or a folder of clips.", metavar="DATA")]
+SplitOption = Annotated[SplitName, typer.Option("--split", help="Which part of the data set.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", help="Only the first N clips.", metavar="N", show_default="all")
+]
+FitOption = Annotated[Fit, typer.Option("--fit", help="How frames of other sizes become square: cut off, or filled up.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of everything drawn at random.", min=0)]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Trained weights: a run folder, a .safetensors file, a miniature's name, or the authors' .pth.tar "
+        "(then with --preset).",
+        metavar="MODEL",
+        show_default="shipped: of the data set, else mini-taichi",
+        rich_help_panel="Model",
+    ),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help=f"Configuration that the weights must have: {_PRESETS}.",
+        metavar="PRESET",
+        show_default="as the weights say",
+        rich_help_panel="Model",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", metavar="DEVICE", rich_help_panel="Computation"),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option("--precision", help="Of the networks; auto: bfloat16 where it is fast.", rich_help_panel="Computation"),
+]
+
+RunFolder = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/<data>")]
+TrainPreset = Annotated[
+    str | None,
+    typer.Option("--preset", help=f"Configuration and recipe: {_PRESETS}.", metavar="PRESET", show_default="mini"),
+]
+Steps = Annotated[int | None, typer.Option("--steps", help="How many steps in all.", rich_help_panel=_LENGTH)]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="How many minutes in all.", rich_help_panel=_LENGTH)]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", help="Times over all clips.", show_default="the preset's", rich_help_panel=_LENGTH),
+]
+ResumeFlag = Annotated[bool, typer.Option("--resume", help="Go on where the run folder's checkpoint stopped.")]
+InitOption = Annotated[
+    str | None, typer.Option("--init", help="Start from trained weights (as --model elsewhere).", metavar="MODEL")
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Pairs in a step.", show_default="the preset's")]
+SizeOption = Annotated[int | None, typer.Option("--size", help="Side of the frames.", show_default="the preset's")]
+ModeOption = Annotated[
+    Literal["relative", "absolute"] | None,
+    typer.Option(
+        "--mode",
+        help="relative: the source's own pose moves as the driving pose does; absolute: the driving pose itself.",
+        show_default="as the model says",
+        rich_help_panel=_TRANSFER,
+    ),
+]
+Reference = Annotated[
+    str,
+    typer.Option(
+        "--reference",
+        help="Driving frame taken to be in the source's pose: auto (the nearest), first, or its number from 0.",
+        metavar="auto|first|N",
+        rich_help_panel=_TRANSFER,
+    ),
+]
+ScalingOption = Annotated[
+    Literal["none", "hull"],
+    typer.Option("--scaling", help="hull: movements grow with the figure's size.", rich_help_panel=_TRANSFER),
+]
+CovarianceOption = Annotated[
+    Literal["driving", "adapted"],
+    typer.Option("--covariance", help="Shapes of parts: the driving clip's, or the source's.", rich_help_panel=_TRANSFER),
+]
+ClipKeypoints = Annotated[
+    bool, typer.Option("--clip-keypoints", help="Keep keypoints inside the frame.", rich_help_panel=_TRANSFER)
+]
+SideBySide = Annotated[bool, typer.Option("--side-by-side", help="Show source, driving clip and animation, enlarged.")]
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _say(text: str) -> None:
+    """A word on the way, on standard error: standard output holds results alone."""
+    typer.echo(text, err=True)
+
+
+def _print_json(value: Any) -> None:
+    """JSON on standard output; what is not a number becomes null, which every JSON reader takes."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {str(key): plain(x) for key, x in item.items()}
+        if isinstance(item, list | tuple):
+            return [plain(x) for x in item]
+        if isinstance(item, float) and not math.isfinite(item):
+            return None
+        return str(item) if isinstance(item, Path) else item
+
+    typer.echo(json.dumps(plain(value), indent=2))
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _pick_device(device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto") -> Device:
+    from monkeynet_edu.model import pick_device
+
+    return pick_device(device, precision)
+
+
+def resolve_model(model: str | None, preset: str | None, data: str | None = None) -> MonkeyNet:
+    """Finds and loads what ``--model`` and ``--preset`` name.
+
+    Args:
+        model: run folder, safetensors file, miniature's name, or a file of the authors; None for the shipped weights.
+        preset: configuration that the weights must have; needed for the authors' files, which do not say.
+        data: data set whose shipped weights are meant where ``model`` is None.
+
+    Raises:
+        UserError: nothing there, unreadable, or of another configuration.
+    """
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.errors import unknown_name
+    from monkeynet_edu.model import MonkeyNet
+    from monkeynet_edu.model import preset as preset_config
+    from monkeynet_edu.paths import weights_path
+
+    config = preset_config(preset) if preset is not None else None
+    if model is None:
+        return MonkeyNet.load(weights_path(data if data in MINIATURES else "mini-taichi"), config)
+    if model in MINIATURES:
+        return MonkeyNet.load(weights_path(model), config)
+    path = Path(model).expanduser()
+    if not path.exists():
+        if path.name == model and not path.suffix:
+            raise UserError(f"{unknown_name('model', model, MINIATURES)} (the path of a run folder or a file works too)")
+        raise UserError(f"{path}: expected a run folder or a file of weights, got nothing there; check the path")
+    if path.is_dir() or _is_safetensors(path):
+        return MonkeyNet.load(path, config)
+    if preset is None:
+        raise UserError(
+            f"{path}: expected --preset beside a file of weights that does not say its configuration, got none; "
+            "add for instance --preset taichi"
+        )
+    return MonkeyNet.from_official(path, preset)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its ending, or by its first bytes: a length (8 bytes), then JSON."""
+    if path.suffix == ".safetensors":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file, got an error ({error.strerror}); check it") from error
+
+
+def _limited(clips: Sequence[Clip], limit: int | None) -> Sequence[Clip]:
+    if limit is None:
+        return clips
+    if limit < 1:
+        raise UserError(f"--limit: expected at least 1 clip, got {limit}; leave it out for all")
+    return clips[:limit]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"monkeynet-edu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Takes the options that stand before a command."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- demo
+
+
+@app.command(rich_help_panel="Start", epilog="[bold]Example:[/bold]  monkeynet-edu demo --out pictures")
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("demo_out"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Animate pictures of the four miniatures with the shipped weights (half a minute).
+
+    Writes for each miniature a table of animations as GIF and as MP4, and a sheet that shows what happens inside:
+    keypoints, part masks and flow.
+    """
+    from tqdm.auto import tqdm
+
+    from monkeynet_edu import demo as show
+    from monkeynet_edu.data.datasets import MINIATURES
+
+    shown, skipped = show.run(out, _pick_device(), tqdm(MINIATURES, desc="animating", unit="set", leave=False))
+    if as_json:
+        _print_json({"shown": [vars(s) for s in shown], "skipped": [vars(s) for s in skipped]})
+        return
+    for files in shown:
+        typer.echo(f"{files.name:12}  {files.gif}  {files.mp4}  {files.sheet}")
+    for left in skipped:
+        _say(f"skipped {left.name}: {left.reason}")
+    typer.echo(
+        "Open a GIF: the top row is the driving motion, the left column the still pictures; every other cell is a still\n"
+        "picture that takes over the motion above it. The sheets (-inside.png) show what happens on the way."
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- train
+
+
+def _training_config(data: str, preset: str | None, size: int | None) -> tuple[str, MonkeyNetConfig]:
+    """Preset's name and configuration, at the frame size wanted."""
+    from dataclasses import replace
+
+    from monkeynet_edu.model import preset as preset_config
+
+    name = preset or ("mini-absolute" if data == "mini-mgif" else "mini")
+    config = preset_config(name)
+    if size is not None:
+        config.check_frame_size(size)
+        config = replace(config, frame_size=size)
+    return name, config
+
+
+def _check_training_clips(clips: Sequence[Clip]) -> None:
+    """Reads every clip once, so that a bad one is found now and not after an hour."""
+    from tqdm.auto import tqdm
+
+    for clip in tqdm(clips, desc="checking clips", unit="clip", delay=2, leave=False):
+        if len(clip.frames) < 2:
+            raise UserError(
+                f"clip {clip.name}: training pairs need two frames, expected at least 2, got {len(clip.frames)}; "
+                "take the clip out of the training data"
+            )
+
+
+def _training_clips(data: str, config: MonkeyNetConfig, recipe: Recipe, fit: Fit) -> Sequence[Clip]:
+    """The training split, every clip looked at; a miniature's clips are generated and need no look."""
+    from monkeynet_edu.data.datasets import MINIATURES, open_dataset
+
+    clips = open_dataset(data, "train", size=config.frame_size, seed=recipe.seed, fit=fit)
+    if len(clips) < recipe.batch_size:
+        raise UserError(
+            f"{data}: expected at least {recipe.batch_size} training clips, one for each pair of a batch, got "
+            f"{len(clips)}; add --batch-size {len(clips)}, or clips"
+        )
+    if data not in MINIATURES:
+        _check_training_clips(clips)
+    return clips
+
+
+def _budget(steps: int | None, minutes: float | None, epochs: int | None, clips: Sequence[Clip], recipe: Recipe) -> Budget:
+    """When to stop: what was asked for, or the recipe's epochs."""
+    from monkeynet_edu.data.pairs import PairSampler
+    from monkeynet_edu.training import Budget
+
+    given = [name for name, x in (("--steps", steps), ("--minutes", minutes), ("--epochs", epochs)) if x is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: expected one of them, got {len(given)}; leave out the others")
+    if epochs is not None and epochs < 1:
+        raise UserError(f"--epochs: expected at least 1, got {epochs}; leave it out for the preset's epochs")
+    if steps is not None or minutes is not None:
+        return Budget(steps, minutes)
+    return Budget(PairSampler(clips, recipe.batch_size).steps(epochs or recipe.epochs))
+
+
+def _prepare_run(run: Run, out: Path, resume: bool, init: str | None) -> None:
+    """Restores a run, or fills it with trained weights, or makes sure that it overwrites none."""
+    from dataclasses import replace
+
+    from monkeynet_edu.model import first_difference
+    from monkeynet_edu.training import CHECKPOINT_FILE
+
+    if resume:
+        run.restore(out)
+        return
+    if (out / CHECKPOINT_FILE).exists():
+        raise UserError(
+            f"{out}: expected a new run folder, got one that holds a checkpoint; add --resume to go on, or choose "
+            "another --out"
+        )
+    if init is not None:
+        trained = resolve_model(init, None)
+        config = run.model.config
+        if difference := first_difference(config, replace(trained.config, frame_size=config.frame_size)):
+            raise UserError(f"--init {init}: weights of another configuration; first difference {difference}")
+        run.model.load_state_dict(trained.state_dict())
+
+
+def _say_report(report: Report, data: str, out: Path) -> None:
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+    typer.echo(f"trained {report.step} steps in {report.seconds / 60:.1f} min; last losses: {losses or 'none logged'}")
+    typer.echo(f"run folder: {out} (model.safetensors, checkpoint, metrics.csv, preview.png)")
+    typer.echo(f"next: monkeynet-edu reconstruct --data {data} --model {out} --out {out / 'reconstructed'}")
+
+
+@app.command(
+    rich_help_panel="Train and measure",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu train --data mini-taichi --minutes 10 --out runs/first\n\n"
+    "monkeynet-edu train --data my_films --batch-size 8 --steps 2000 --out runs/films\n\n"
+    "monkeynet-edu train --data my_films --batch-size 8 --steps 4000 --out runs/films --resume",
+)
+def train(
+    data: DataOption,
+    out: RunFolder = None,
+    preset: TrainPreset = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    seed: SeedOption = 0,
+    resume: ResumeFlag = False,
+    init: InitOption = None,
+    batch_size: BatchSize = None,
+    size: SizeOption = None,
+    fit: FitOption = "crop",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Train a model on a miniature or on your own clips.
+
+    Frames of other sizes are fitted. Ctrl-C saves and stops; the same command with --resume goes on.
+    """
+    from dataclasses import replace
+
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.training import recipe_for, start
+    from monkeynet_edu.training import train as run_training
+
+    name, config = _training_config(data, preset, size)
+    recipe = recipe_for(name, data, seed, data in MINIATURES)
+    if batch_size is not None:
+        recipe = replace(recipe, batch_size=_positive("--batch-size", batch_size))
+    title = data if data in MINIATURES else Path(data).expanduser().resolve().name
+    out = out or Path("runs") / title
+    where = _pick_device(device, precision)
+    clips = _training_clips(data, config, recipe, fit)
+    budget = _budget(steps, minutes, epochs, clips, recipe)
+    run = start(config, recipe, title, where)
+    _prepare_run(run, out, resume, init)
+    _say(
+        f"{name} on {len(clips)} clips of {title}, "
+        f"frames {config.frame_size}x{config.frame_size} ({fit} where they differ), "
+        f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} pairs, "
+        f"{where.device}, {where.precision}"
+    )
+    report = run_training(run, clips, budget, out, where)
+    if not report.finished:
+        raise StopError(f"stopped at step {report.step}; kept in {out}; --resume goes on")
+    _say_report(report, data, out)
+
+
+def _positive(option: str, value: int) -> int:
+    if value < 1:
+        raise UserError(f"{option}: expected at least 1, got {value}; leave it out for the default")
+    return value
+
+
+# --------------------------------------------------------------------------------------------------------- reconstruct
+
+
+@app.command(
+    rich_help_panel="Train and measure",
+    epilog="[bold]Example:[/bold]  monkeynet-edu reconstruct --data mini-nemo --limit 3 --out pictures",
+)
+def reconstruct(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("reconstructed"),
+    split: SplitOption = "test",
+    limit: LimitOption = None,
+    fit: FitOption = "crop",
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Rebuild clips from their first frame and the keypoints of all frames.
+
+    For each clip a film (GIF and MP4) of driving frame, deformed source, generated frame, keypoints and flow; and one
+    sheet of them all.
+    """
+    from tqdm.auto import tqdm
+
+    from monkeynet_edu.data.datasets import open_dataset
+    from monkeynet_edu.data.video import write_image
+    from monkeynet_edu.viz import grid
+
+    where = _pick_device(device, precision)
+    net = resolve_model(model, preset, data).to(where.device)
+    clips = _limited(open_dataset(data, split, size=net.config.frame_size, fit=fit), limit)
+    errors: dict[str, float] = {}
+    rows: list[list[Frames]] = []
+    for clip in tqdm(clips, desc="reconstructing", unit="clip", leave=False):
+        errors[clip.name], parts = _reconstruct_clip(net, clip, out, where)
+        rows.append([part[-1] for part in parts.values()])
+        titles = list(parts)
+    sheet = out / "summary.png"
+    labels = [f"{name}\nL1 {error:.4f}" for name, error in errors.items()]
+    write_image(sheet, grid(rows, column_labels=titles, row_labels=labels))
+    mean = sum(errors.values()) / len(errors)
+    if as_json:
+        _print_json({"l1": mean, "clips": errors, "out": out, "summary": sheet})
+        return
+    typer.echo(f"L1 {mean:.4f}, mean over {len(errors)} clips (0: the same, 1: black for white)")
+    typer.echo(f"{out}: a GIF and an MP4 for each clip; {sheet}: the last frame of each")
+
+
+def _reconstruct_clip(net: MonkeyNet, clip: Clip, out: Path, where: Device) -> tuple[float, dict[str, Frames]]:
+    """Writes the two films of a clip; its L1 and the columns of its film."""
+    from monkeynet_edu import demo as show
+    from monkeynet_edu.animation import reconstruct as rebuild
+    from monkeynet_edu.data.video import write_video
+    from monkeynet_edu.metrics import to_tensor
+
+    if len(clip.frames) < 2:
+        raise UserError(f"clip {clip.name}: expected at least 2 frames, got {len(clip.frames)}; take the clip out")
+    video = to_tensor(clip.frames)
+    made = rebuild(net, video, where)
+    parts = show.strip(net, clip.frames, made)
+    film = show.film_of([list(parts.values())], columns=list(parts))
+    name = clip.name.replace("/", "_")
+    for ending in (".gif", ".mp4"):
+        write_video(out / f"{name}{ending}", film, clip.fps)
+    return float((made.prediction[1:].float() - video[1:]).abs().mean()), parts
+
+
+# ------------------------------------------------------------------------------------------------------------- animate
+
+
+@app.command(
+    rich_help_panel="Start",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu animate --source me.jpg --driving dance.mp4 --out me_dancing.gif\n\n"
+    "monkeynet-edu animate --source cat.png --driving walk.gif --model runs/cats --mode absolute --out cat.mp4",
+)
+def animate(
+    source: Annotated[Path, typer.Option("--source", help="Picture to animate (of a clip: its first frame).")],
+    driving: Annotated[Path, typer.Option("--driving", help="Film, GIF, stacked picture or folder of frames to follow.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to: .mp4 .mov .gif .webp .png .jpg (stacked), or a folder.")],
+    mode: ModeOption = None,
+    reference: Reference = "auto",
+    scaling: ScalingOption = "none",
+    covariance: CovarianceOption = "driving",
+    clip_keypoints: ClipKeypoints = False,
+    fit: FitOption = "crop",
+    side_by_side: SideBySide = False,
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Animate a picture with the motion of a clip."""
+    import torch
+
+    from monkeynet_edu.animation import Transfer
+    from monkeynet_edu.animation import animate as run_animation
+    from monkeynet_edu.data.video import fit as fit_frames
+    from monkeynet_edu.data.video import read_image, read_video, write_video
+    from monkeynet_edu.metrics import to_tensor
+
+    _check_ending(out)
+    wanted = _reference_number(reference)
+    where = _pick_device(device, precision)
+    net = resolve_model(model, preset).to(where.device)
+    size = net.config.frame_size
+    picture = fit_frames(read_image(source), size, fit)
+    film = read_video(driving, size=size, how=fit)
+    image, video = to_tensor(picture[None])[0], to_tensor(film.frames)
+    chosen = mode or net.config.transfer
+    if chosen == "absolute" and clip_keypoints:
+        raise UserError("--clip-keypoints: expected --mode relative, got absolute, whose keypoints are inside; drop it")
+    frame = _align(net, image, video, wanted, where) if chosen == "relative" else 0
+    transfer = Transfer(chosen, frame, scaling, covariance, clip_keypoints)
+    with torch.no_grad():
+        made = run_animation(net, image, video, where, transfer)
+    write_video(out, _animated_frames(picture, film.frames, made, side_by_side), film.fps)
+    typer.echo(f"{out}: {len(film.frames)} frames, {film.fps or 25:g} a second")
+
+
+def _reference_number(reference: str) -> int | None:
+    """The number in ``--reference``; None for auto."""
+    if reference in ("auto", "first"):
+        return None if reference == "auto" else 0
+    if not reference.isdecimal():
+        raise UserError(f"--reference: expected auto, first or a number from 0, got {reference!r}; choose one")
+    return int(reference)
+
+
+def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: Device) -> int:
+    """The reference frame; says which, and warns where its pose is far from the source's."""
+    from monkeynet_edu.animation import closest_reference, detect_clip
+
+    if wanted is not None and wanted >= len(video):
+        raise UserError(f"--reference: expected a frame from 0 to {len(video) - 1}, got {wanted}; or give auto")
+    net.eval()
+    still, motion = detect_clip(net, image[None], where), detect_clip(net, video, where)
+    frame = closest_reference(still, motion) if wanted is None else wanted
+    gap = pose_gap(still, motion[frame : frame + 1])
+    _say(f"reference frame: {frame} of {len(video)} ({'nearest in pose' if wanted is None else 'as asked'}, gap {gap:.2f})")
+    if gap > _LARGE_POSE_GAP:
+        _say(
+            f"warning: its pose is far from the source's (gap {gap:.2f}, good below {_LARGE_POSE_GAP}); relative transfer "
+            "breaks down there: choose a clip or a --reference that begins in the source's pose, or --mode absolute"
+        )
+    return frame
+
+
+def pose_gap(source: Keypoints, reference: Keypoints) -> float:
+    """How far two poses (1, K) are apart, centre and size left out: 0 the same, about 1.4 unrelated."""
+
+    def shape(mean: Any) -> Any:
+        centred = mean - mean.mean(dim=-2, keepdim=True)
+        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
+
+    return float((shape(source.mean) - shape(reference.mean)).square().sum().sqrt())
+
+
+def _check_ending(out: Path) -> None:
+    """Refuses an ending that cannot be written before anything is computed."""
+    import tempfile
+
+    import numpy as np
+
+    from monkeynet_edu.data.video import write_video
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            write_video(Path(scratch) / out.name, np.zeros((2, 16, 16, 3), np.uint8))
+        except UserError as error:
+            raise UserError(str(error).replace(f"{Path(scratch) / out.name}", str(out))) from None
+
+
+def _animated_frames(picture: Frames, driving: Frames, made: Animation, side_by_side: bool) -> Frames:
+    """The animation alone, or between what it was made from."""
+    from monkeynet_edu import demo as show
+
+    frames = show.to_frames(made.prediction)
+    if not side_by_side:
+        return frames
+    row = [show.enlarge(clip) for clip in (picture[None], driving, frames)]
+    return show.film_of([row], columns=["source", "driving", "animation"])
+
+
+# ------------------------------------------------------------------------------------------------------------ evaluate
+
+
+@app.command(
+    rich_help_panel="Train and measure",
+    epilog="[bold]Example:[/bold]  monkeynet-edu evaluate --dataset mini-taichi --model runs/first --json",
+)
+def evaluate(
+    dataset: Annotated[str, typer.Option("--dataset", help=f"A miniature ({_SETS}) or a folder of clips.", metavar="DATA")],
+    split: SplitOption = "test",
+    limit: LimitOption = None,
+    fit: FitOption = "crop",
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure how well clips are rebuilt: L1, and against the truth the L1 of what moves and the error of the flow."""
+    from monkeynet_edu.data.datasets import open_dataset
+    from monkeynet_edu.metrics import evaluate as measure
+
+    where = _pick_device(device, precision)
+    net = resolve_model(model, preset, dataset)
+    clips = _limited(open_dataset(dataset, split, size=net.config.frame_size, fit=fit), limit)
+    figures = measure(net, clips, where)
+    if as_json:
+        _print_json(figures)
+        return
+    rows = [(name, f"{value:.4f}" if isinstance(value, float) else str(value)) for name, value in figures.items()]
+    _table(f"{dataset}, {split}", ("figure", "mean"), rows)
+    typer.echo(
+        "Source: frame 1; driving: the others. L1 in [0, 1], flow_epe in pixels; repeat_source and zero: nothing moves."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- data
+
+
+@data_app.command("make", epilog="[bold]Example:[/bold]  monkeynet-edu data make --name mini-nemo --clips 5 --out data")
+def data_make(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the sets.", show_default="where the library looks")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="A miniature; may be given several times.", show_default="all four")
+    ] = None,
+    clips: Annotated[int | None, typer.Option("--clips", help="Clips of each set.", show_default="20")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Render test sets of the miniatures, with their truth."""
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.data.miniatures import make
+    from monkeynet_edu.paths import data_small
+
+    for path in make(out or data_small(), name or MINIATURES, clips, seed):
+        typer.echo(str(path))
+
+
+@data_app.command("info", epilog="[bold]Example:[/bold]  monkeynet-edu data info my_films --picture sheet.png")
+def data_info(
+    data: Annotated[str, typer.Argument(help=f"A miniature ({_SETS}) or a folder of clips.", metavar="DATA")],
+    split: Annotated[
+        SplitName | None, typer.Option("--split", help="Which part.", show_default="all that is on disk")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Write a contact sheet: a few frames of the first clips.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what a data set holds: clips, frames, sizes, frame rates, truth."""
+    from monkeynet_edu.data.datasets import MINIATURES, open_dataset
+    from monkeynet_edu.data.video import write_image
+
+    clips = open_dataset(data, split or ("test" if data in MINIATURES else "all"))
+    found, rows = _look_over(clips)
+    if picture is not None:
+        from monkeynet_edu.viz import grid
+
+        write_image(picture, grid([frames for _, frames in rows], row_labels=[name for name, _ in rows], title=data))
+    if as_json:
+        _print_json({"data": data, **found, "picture": picture})
+        return
+    _table(data, ("", ""), [(key, _listed(value)) for key, value in found.items()])
+    if picture is not None:
+        typer.echo(f"contact sheet: {picture}")
+
+
+def _look_over(clips: Sequence[Clip], shown: int = 12) -> tuple[dict[str, Any], list[tuple[str, list[Frames]]]]:
+    """What a data set holds, and name and a few frames of its first clips."""
+    import numpy as np
+    from tqdm.auto import tqdm
+
+    lengths, sizes, rates, truth = [], set(), set(), 0
+    rows: list[tuple[str, list[Frames]]] = []
+    for clip in tqdm(clips, desc="reading", unit="clip", delay=2, leave=False):
+        lengths.append(len(clip.frames))
+        sizes.add(f"{clip.frames.shape[2]}x{clip.frames.shape[1]}")
+        rates.add("unknown" if clip.fps is None else f"{clip.fps:g}")
+        truth += clip.truth is not None
+        if len(rows) < shown:
+            rows.append((clip.name, [clip.frames[round(t)] for t in np.linspace(0, len(clip.frames) - 1, 6)]))
+    found: dict[str, Any] = {
+        "clips": len(lengths),
+        "frames": sum(lengths),
+        "frames of a clip": [min(lengths), max(lengths)],
+        "sizes": sorted(sizes),
+        "frames per second": sorted(rates),
+        "clips with truth": truth,
+    }
+    return found, rows
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(map(str, value)) if value and isinstance(value[0], int) else ", ".join(map(str, value[:8]))
+    return str(value)
+
+
+@data_app.command(
+    "convert",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu data convert walk.mov walk.gif --size 128\n\n"
+    "monkeynet-edu data convert my_films my_stacks --to png --size 64",
+)
+def data_convert(
+    source: Annotated[Path, typer.Argument(help="A clip; with --to a folder of clips.", metavar="SRC")],
+    target: Annotated[Path, typer.Argument(help="The clip to write, in the format of its ending; with --to a folder.")],
+    to: Annotated[
+        ClipFormat | None, typer.Option("--to", help="Convert every clip of the folder SRC (train/ and test/ are kept).")
+    ] = None,
+    size: Annotated[int | None, typer.Option("--size", help="Fit frames to this side.", show_default="as they are")] = None,
+    fit: FitOption = "crop",
+    fps: Annotated[float | None, typer.Option("--fps", help="Frames per second.", show_default="the clip's, or 25")] = None,
+) -> None:
+    """Convert a clip, or a folder of clips, to another format."""
+    from monkeynet_edu.data.video import read_video, write_video
+
+    if to is not None:
+        count = _convert_folder(source, target, "" if to == "folder" else f".{to}", size, fit, fps)
+        typer.echo(f"{target}: {count} clips")
+        return
+    clip = read_video(source, size=size, how=fit)
+    write_video(target, clip.frames, fps or clip.fps)
+    typer.echo(f"{target}: {len(clip.frames)} frames, {clip.frames.shape[2]}x{clip.frames.shape[1]}")
+
+
+def _convert_folder(source: Path, target: Path, ending: str, size: int | None, fit: Fit, fps: float | None) -> int:
+    """Converts beside the target, then renames: the folder appears whole or not at all."""
+    import os
+    import shutil
+    import tempfile
+
+    from tqdm.auto import tqdm
+
+    from monkeynet_edu.data.datasets import ClipFolder
+    from monkeynet_edu.data.video import write_video
+
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(f"{target}: expected a new or empty folder, got one in use; choose another")
+    parts = [name for name in ("train", "test") if (source / name).is_dir()] or ["."]
+    folders = {part: ClipFolder(source / part, "all", size=size, fit=fit) for part in parts}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"{target.parent}: expected a folder to write in, got {error.strerror}; choose another") from error
+    try:
+        for part, clips in folders.items():
+            for clip in tqdm(clips, desc=f"converting {part}".removesuffix(" ."), unit="clip", leave=False):
+                name = clip.name.replace("/", "_")
+                write_video(scratch / part / f"{name}{ending}", clip.frames, fps or clip.fps)
+        if size is None and (source / "truth").is_dir():
+            shutil.copytree(source / "truth", scratch / "truth")
+        scratch.chmod(0o755)
+        os.replace(scratch, target)
+    except OSError as error:
+        raise UserError(f"{target}: could not be written ({error.strerror}); choose another place") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return sum(map(len, folders.values()))
+
+
+# -------------------------------------------------------------------------------------------------------- installation
+
+
+@app.command(rich_help_panel="Installation")
+def doctor(as_json: JsonFlag = False) -> None:
+    """Look the installation over: versions, device, speed, write access, data, weights, notebooks."""
+    from monkeynet_edu.doctor import examine
+
+    findings = examine(Path.cwd())
+    broken = any(finding.state == "fail" for finding in findings)
+    if as_json:
+        _print_json({"healthy": not broken, "findings": [vars(finding) for finding in findings]})
+    else:
+        _print_findings(findings)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        typer.echo(f"{finding.state:4}  {finding.name:15}  {finding.found}")
+        if finding.advice:
+            typer.echo(f"{'':23}-> {finding.advice}")
+    counts = {state: sum(f.state == state for f in findings) for state in ("ok", "warn", "fail")}
+    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@app.command(rich_help_panel="Installation")
+def lab() -> None:
+    """Open the lessons in JupyterLab."""
+    import importlib.util
+    import subprocess
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise UserError('jupyterlab: expected it to be installed, it is not; run `pip install -e ".[lab]"` in the clone')
+    notebooks = Path(__file__).resolve().parent.parent / "notebooks"
+    if not notebooks.is_dir():
+        raise UserError(f"{notebooks}: expected the lessons, got no such folder; run this in a clone of the repository")
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyterlab", "--notebook-dir", str(notebooks)]))
+
+
+# ---------------------------------------------------------------------------------------------------------------- main
+
+
+def main() -> None:
+    """Runs the command line; see the module's first lines for what comes out when."""
+    try:
+        app()
+    except UserError as error:
+        _say(f"error: {' '.join(str(error).split())}")
+        sys.exit(2)
+    except StopError as kept:
+        _say(str(kept))
+        sys.exit(130)
+    except KeyboardInterrupt:
+        _say("interrupted; files already written are whole")
+        sys.exit(130)
