@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/generate.py [--threads 2] [--rounds 40] [--bound 15]
 
-Weights are random: they do not change the time. Prints one line for each batch size and precision; exits 1 if with some batch
-size a frame takes longer than the bound even in the faster precision. Run it on a machine that does nothing else.
+Weights are random: they do not change the time. Prints one line for each batch size and precision; exits 1 if with some
+batch size a frame takes longer than the bound even in the faster precision. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -179,10 +179,10 @@ def test_relative_transfer_with_adapted_covariance_keeps_the_means():
 
 def test_the_closest_reference_is_the_planted_frame_however_shifted_and_scaled():
     torch.manual_seed(3)
-    poses = torch.randn(7, 10, 2)
+    poses = torch.randn(1, 10, 2) + 0.5 * torch.randn(7, 10, 2)
     poses -= poses.mean(dim=1, keepdim=True)
     source = keypoints(poses[4:5] + 0.1 * torch.randn(1, 10, 2))
-    # Every frame gets its own size and place; compared without removing them, a small frame near the source's place wins.
+    # The planted frame has a size and a place of its own; if they counted, one of the others, all similar, would win.
     for scales in ([1, 1, 1, 1, 6, 1, 1], [1, 1, 0.1, 1, 0.3, 1, 1]):
         for place in (torch.zeros(2), torch.tensor([3.0, -2.0])):
             shifts = torch.zeros(7, 1, 2)
