@@ -563,6 +563,18 @@ def test_metrics_that_cannot_be_written_are_told_in_one_line(tmp_path: Path, mon
     one_line(error)
 
 
+def test_rows_of_steps_that_no_checkpoint_holds_are_dropped(tmp_path: Path):
+    (tmp_path / METRICS_FILE).write_text("step,frame\n1,0.5\n20,0.4\n40,0.3\n")
+    log = training.MetricsLog(tmp_path, 20)
+    assert log.last == {"frame": 0.4}
+    log.add(25, {"frame": 0.35})
+    assert read_metrics(tmp_path / METRICS_FILE) == [
+        {"step": "1", "frame": "0.5"},
+        {"step": "20", "frame": "0.4"},
+        {"step": "25", "frame": "0.35"},
+    ]
+
+
 def test_a_row_that_a_crash_cut_short_is_dropped(tmp_path: Path):
     (tmp_path / METRICS_FILE).write_text("step,frame,deformed\n1,0.5,0.5\n2,0.4,0.4\n3,0.3")
     training.MetricsLog(tmp_path, 9)
