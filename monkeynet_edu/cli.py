@@ -493,8 +493,7 @@ def _reconstruct_clip(net: MonkeyNet, clip: Clip, out: Path, where: Device) -> t
     """Writes the two films of a clip; its L1 and the columns of its film."""
     from monkeynet_edu import demo as show
     from monkeynet_edu.animation import reconstruct as rebuild
-    from monkeynet_edu.data.video import write_video
-    from monkeynet_edu.metrics import to_tensor
+    from monkeynet_edu.data.video import to_tensor, write_video
 
     if len(clip.frames) < 2:
         raise UserError(f"clip {clip.name}: expected at least 2 frames, got {len(clip.frames)}; take the clip out")
@@ -538,8 +537,7 @@ def animate(
     from monkeynet_edu.animation import Transfer
     from monkeynet_edu.animation import animate as run_animation
     from monkeynet_edu.data.video import fit as fit_frames
-    from monkeynet_edu.data.video import read_image, read_video, write_video
-    from monkeynet_edu.metrics import to_tensor
+    from monkeynet_edu.data.video import read_image, read_video, to_tensor, write_video
 
     _check_ending(out)
     wanted = _reference_number(reference)

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import viz
 from monkeynet_edu.animation import Animation, animate
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
-from monkeynet_edu.data.video import DEFAULT_FPS, Frames, write_image, write_video
+from monkeynet_edu.data.video import DEFAULT_FPS, Frames, to_frames, to_tensor, write_image, write_video
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.metrics import model_flow, to_tensor
+from monkeynet_edu.metrics import model_flow
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import data_set_path, weights_path
 
@@ -27,11 +28,6 @@ _SHEET_FRAMES = 4
 _DEMO_SOURCES = 2
 _DEMO_DRIVING = 2
 _DEMO_FRAMES = 32
-
-
-def to_frames(video: Tensor) -> Frames:
-    """Video (T, 3, H, W) in [0, 1] → frames (T, H, W, 3) uint8."""
-    return np.stack([viz.to_uint8(frame.float()) for frame in video])
 
 
 def enlarge(frames: Frames, cell: int = CELL) -> Frames:
@@ -117,21 +113,28 @@ def contact_sheet(model: MonkeyNet, source: Frames, driving: Frames, animation: 
         title: over the sheet.
     """
     shown = _spread(len(driving), _SHEET_FRAMES)
-    still, moved = animation.source, animation.moved
-    repeated = np.stack([source] * len(driving))
-    masks = mask_frames(animation)
+    chosen = _at(animation, shown)
+    still, moved = chosen.source, chosen.moved
+    masks = mask_frames(chosen)
     columns = {
-        "driving and its keypoints": keypoint_frames(driving, animation.driving.mean, animation.driving.cov),
-        "source and its keypoints": np.repeat(keypoint_frames(source[None], still.mean, still.cov), len(driving), 0),
-        "where they move to": keypoint_frames(repeated, moved.mean, moved.cov),
+        "driving and its keypoints": keypoint_frames(driving[shown], chosen.driving.mean, chosen.driving.cov),
+        "source and its keypoints": np.repeat(keypoint_frames(source[None], still.mean, still.cov), len(shown), axis=0),
+        "where they move to": keypoint_frames(np.stack([source] * len(shown)), moved.mean, moved.cov),
         **({} if masks is None else {"part masks": masks}),
-        "flow": flow_frames(model, animation),
-        "deformed source": enlarge(to_frames(animation.deformed)),
-        "generated": enlarge(to_frames(animation.prediction)),
+        "flow": flow_frames(model, chosen),
+        "deformed source": enlarge(to_frames(chosen.deformed)),
+        "generated": enlarge(to_frames(chosen.prediction)),
     }
-    rows = [[clip[t] for clip in columns.values()] for t in shown]
     labels = [f"frame {t + 1}" for t in shown]
-    return viz.grid(rows, column_labels=list(columns), row_labels=labels, title=title)
+    return viz.grid(list(zip(*columns.values(), strict=True)), column_labels=list(columns), row_labels=labels, title=title)
+
+
+def _at(animation: Animation, frames: list[int]) -> Animation:
+    """Some frames of an animation."""
+    index = torch.tensor(frames)
+    masks = None if animation.masks is None else animation.masks[index]
+    parts = (animation.prediction[index], animation.deformed[index], animation.deformation[index])
+    return Animation(*parts, masks, animation.source, animation.driving[index], animation.moved[index])
 
 
 def _spread(length: int, count: int) -> list[int]:

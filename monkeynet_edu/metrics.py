@@ -12,22 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from monkeynet_edu import geometry
 from monkeynet_edu.animation import Animation, reconstruct
 from monkeynet_edu.data.sprites import Clip, Truth
+from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.model import Device, MonkeyNet
 
 Figures = dict[str, float]
-
-
-def to_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """Frames (T, H, W, 3) uint8 → (T, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 
 
 def model_flow(model: MonkeyNet, deformation: Tensor, height: int, width: int) -> Tensor:

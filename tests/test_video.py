@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from monkeynet_edu.data.containers import truncation
-from monkeynet_edu.data.video import fit, read_image, read_video, write_image, write_video
+from monkeynet_edu.data.video import fit, read_image, read_video, to_frames, to_tensor, write_image, write_video
 from monkeynet_edu.errors import UserError
 
 CLIPS = Path(__file__).resolve().parents[1].parent / "shared" / "clips"
@@ -382,3 +382,21 @@ def test_the_authors_clips_are_read_whatever_they_are_called():
     source = read_image(CLIPS / "mgif_source.png")
     assert source.shape == (128, 128, 3)
     assert (source[:20] == 255).all()
+
+
+def test_frames_become_tensors_and_come_back_exactly() -> None:
+    frames = np.arange(2 * 3 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 3) * 3
+    video = to_tensor(frames)
+    assert video.shape == (2, 3, 3, 4)
+    assert video[1, 2, 0, 3] == frames[1, 0, 3, 2] / np.float32(255)
+    np.testing.assert_array_equal(to_frames(video), frames)
+    assert to_frames(video * 0 + 2).min() == 255
+    assert to_frames(video * 0 - 1).max() == 0
+
+
+def test_a_flat_white_background_stays_white_in_a_gif_of_many_colours(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = np.full((4, 64, 64, 3), 255, dtype=np.uint8)
+    frames[:, 20:44, 20:44] = rng.integers(0, 256, (4, 24, 24, 3))
+    write_video(tmp_path / "a.gif", frames, 10)
+    assert (read_video(tmp_path / "a.gif").frames[:, :20] == 255).all()

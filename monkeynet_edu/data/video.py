@@ -22,8 +22,10 @@ from typing import Any, Literal
 import av
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import GifImagePlugin, Image, ImageOps, ImageSequence, UnidentifiedImageError
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from monkeynet_edu.data.containers import truncation
 from monkeynet_edu.errors import UserError
@@ -62,6 +64,17 @@ class Video:
 
 
 # ---------------------------------------------------------------------------------------------------------------- read
+
+
+def to_tensor(frames: Frames) -> Tensor:
+    """Frames (T, H, W, 3) uint8 → video (T, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(video: Tensor) -> Frames:
+    """Video (T, 3, H, W) in [0, 1] → frames (T, H, W, 3) uint8; values outside are clipped."""
+    pixels = (video.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") -> Video:
