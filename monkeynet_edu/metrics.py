@@ -99,9 +99,10 @@ def evaluate(model: MonkeyNet, clips: Sequence[Clip], device: Device) -> dict[st
         device: where to compute.
 
     Returns:
-        ``l1``, ``l1_repeat_source``, ``l1_deformed`` in [0, 1]; with truth also the three over moving pixels (``l1_moving``,
-        ``l1_moving_repeat_source``, ``l1_deformed_moving``) and ``flow_epe``, ``flow_epe_zero`` in pixels: end-point error
-        on moving parts visible in the source, of the model and of no motion; ``frames`` compared and ``clips``.
+        ``l1``, ``l1_repeat_source``, ``l1_deformed`` in [0, 1]; with truth also the three over moving pixels
+        (``l1_moving``, ``l1_moving_repeat_source``, ``l1_deformed_moving``) and ``flow_epe``, ``flow_epe_zero`` in
+        pixels: end-point error on moving parts visible in the source, of the model and of no motion; ``frames``
+        compared and ``clips``.
 
     Raises:
         UserError: no clip has two frames, or the networks cannot halve the frames.
