@@ -49,7 +49,9 @@ def test_the_lattice_puts_x_first_and_its_corners_at_plus_and_minus_one() -> Non
 
 
 def test_the_lattice_has_the_type_that_is_asked_for() -> None:
-    assert geometry.lattice(2, 2, dtype=torch.float64, device="cpu").dtype == torch.float64
+    points = geometry.lattice(8, 8, dtype=torch.float64, device="cpu")
+    assert points.dtype == torch.float64
+    assert points[3, 5].tolist() == pytest.approx([2 * 5 / 7 - 1, 2 * 3 / 7 - 1], abs=1e-15)
 
 
 @few

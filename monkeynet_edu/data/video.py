@@ -1,4 +1,4 @@
-"""Reads and writes clips and pictures: films (PyAV), animations, stacked pictures, frame folders (Pillow).
+"""Reads and writes clips and pictures: films (PyAV), animations, stacked pictures, frame folders (Pillow, imageio).
 
 A clip in memory is uint8 (T, H, W, 3), RGB. What a file *is* decides how it is read, never its ending: the authors'
 sample data holds PNG pictures that are named `.jpg`. A *stacked* picture holds square frames side by side, so its width
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
+import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -536,7 +537,7 @@ def _save_picture(path: Path, picture: Frames) -> None:
     # Full chroma resolution: at 64 pixels a frame, halved chroma visibly bleeds from one stacked frame into the next.
     options: dict[str, dict[str, Any]] = {".png": {"optimize": True}, ".webp": {"quality": 95}}
     jpeg: dict[str, Any] = {"quality": 95, "subsampling": 0}
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, **options.get(path.suffix.lower(), jpeg))
+    iio.imwrite(path, np.ascontiguousarray(picture), plugin="pillow", **options.get(path.suffix.lower(), jpeg))
 
 
 _WRITERS = {
