@@ -458,7 +458,7 @@ def start_process(folder: Path) -> subprocess.Popen[bytes]:
     """A training in a process of its own that has reached at least its second checkpoint."""
     code = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder), threads=torch.get_num_threads())
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300  # a busy machine takes long to start it
     while len(read_metrics(folder / METRICS_FILE)) < 2 and time.monotonic() < until and process.poll() is None:
         time.sleep(0.005)
     return process
