@@ -59,6 +59,15 @@ def test_deformed_is_the_source_read_at_the_deformation() -> None:
     assert not torch.allclose(drawn.deformed, source, atol=1e-3)  # something did move
 
 
+def test_the_motion_is_that_from_source_to_driving_keypoints() -> None:
+    model, source = build(), picture(1, 3, 8, 8)
+    a, b = keypoints(1, 0), keypoints(1, 1)
+    assert model.dense_motion_module is not None
+    wanted = model.dense_motion_module(source, a, b).deformation
+    assert torch.equal(model(source, a, b).motion.deformation, wanted)
+    assert not torch.equal(model(source, b, a).motion.deformation, wanted)
+
+
 def test_every_level_is_read_at_the_deformation_brought_to_its_size() -> None:
     levels = [picture(1, 3, 8, 16), picture(1, 5, 4, 8), picture(1, 7, 2, 4)]
     deformation = (geometry.lattice(8, 16) + SHIFT)[None]
