@@ -29,6 +29,7 @@ LAYERS = [
     "data.sprites",
     "data.containers",
     "data.video",
+    "data.miniatures",
     "data.datasets",
     "data.pairs",
     "data",
