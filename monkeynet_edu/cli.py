@@ -470,6 +470,7 @@ def reconstruct(
     from monkeynet_edu.viz import grid
 
     where = _pick_device(device, precision)
+    open_dataset(data, split)  # a mistyped name is complained of before missing weights
     net = resolve_model(model, preset, data).to(where.device)
     clips = _limited(open_dataset(data, split, size=net.config.frame_size, fit=fit), limit)
     errors: dict[str, float] = {}
@@ -546,7 +547,7 @@ def animate(
     size = net.config.frame_size
     picture = fit_frames(read_image(source), size, fit)
     film = read_video(driving, size=size, how=fit)
-    image, video = to_tensor(picture[None])[0], to_tensor(film.frames)
+    image, video = to_tensor(picture[None].copy())[0], to_tensor(film.frames)
     chosen = mode or net.config.transfer
     if chosen == "absolute" and clip_keypoints:
         raise UserError("--clip-keypoints: expected --mode relative, got absolute, whose keypoints are inside; drop it")
@@ -614,8 +615,9 @@ def _check_ending(out: Path) -> None:
 def _animated_frames(picture: Frames, driving: Frames, made: Animation, side_by_side: bool) -> Frames:
     """The animation alone, or between what it was made from."""
     from monkeynet_edu import demo as show
+    from monkeynet_edu.data.video import to_frames
 
-    frames = show.to_frames(made.prediction)
+    frames = to_frames(made.prediction)
     if not side_by_side:
         return frames
     row = [show.enlarge(clip) for clip in (picture[None], driving, frames)]
@@ -645,6 +647,7 @@ def evaluate(
     from monkeynet_edu.metrics import evaluate as measure
 
     where = _pick_device(device, precision)
+    open_dataset(dataset, split)  # a mistyped name is complained of before missing weights
     net = resolve_model(model, preset, dataset)
     clips = _limited(open_dataset(dataset, split, size=net.config.frame_size, fit=fit), limit)
     figures = measure(net, clips, where)
@@ -764,7 +767,7 @@ def data_convert(
         typer.echo(f"{target}: {count} clips")
         return
     clip = read_video(source, size=size, how=fit)
-    write_video(target, clip.frames, fps or clip.fps)
+    write_video(target, clip.frames, clip.fps if fps is None else fps)
     typer.echo(f"{target}: {len(clip.frames)} frames, {clip.frames.shape[2]}x{clip.frames.shape[1]}")
 
 
@@ -792,7 +795,7 @@ def _convert_folder(source: Path, target: Path, ending: str, size: int | None, f
         for part, clips in folders.items():
             for clip in tqdm(clips, desc=f"converting {part}".removesuffix(" ."), unit="clip", leave=False):
                 name = clip.name.replace("/", "_")
-                write_video(scratch / part / f"{name}{ending}", clip.frames, fps or clip.fps)
+                write_video(scratch / part / f"{name}{ending}", clip.frames, clip.fps if fps is None else fps)
         if size is None and (source / "truth").is_dir():
             shutil.copytree(source / "truth", scratch / "truth")
         scratch.chmod(0o755)
