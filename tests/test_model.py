@@ -69,6 +69,8 @@ def test_presets_differ_where_the_published_configurations_do() -> None:
     assert (preset("mgif").transfer, preset("taichi").transfer) == ("absolute", "relative")
     assert (preset("bair").losses.deformed, preset("nemo").losses.deformed) == (10, 0)
     assert preset("actions").detector.least_covariance is None
+    motions = [preset(name).generator.motion for name in ("shapes", "nemo")]
+    assert [m.group_blocks for m in motions if m is not None] == [0, 2]
     assert preset("nemo").detector.least_covariance == 0.001
     assert preset("nemo").losses.feature_matching == (10, 10, 10, 10, 1)
     for name, normalisation in {"shapes": 10, "nemo": 100, "bair": "sum"}.items():
@@ -126,6 +128,8 @@ def test_a_configuration_whose_losses_do_not_fit_the_discriminator_is_refused() 
 def test_frame_sizes_must_be_multiples_of_the_stride() -> None:
     assert preset("nemo").stride == 32
     assert preset("mgif").stride == 64  # 6 halvings in G; 5 at half size in Δ and M
+    assert dataclasses.replace(TINY, detector=DetectorConfig(levels=3)).stride == 8
+    assert dataclasses.replace(TINY, generator=GeneratorConfig(levels=3, motion=None)).stride == 8
     preset("nemo").check_frame_size(96)
     with pytest.raises(UserError) as error:
         preset("nemo").check_frame_size(30)
