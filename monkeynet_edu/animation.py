@@ -128,18 +128,28 @@ def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer
     return Keypoints(mean, driving.cov)
 
 
-def closest_reference(source: Keypoints, driving: Keypoints) -> int:
-    """The driving frame whose pose is nearest to the source's: the alignment that relative transfer needs.
+def pose_gaps(source: Keypoints, driving: Keypoints) -> Tensor:
+    """How far each driving pose (T, K) is from the source's (1, K): squared distance of the shapes, (T,).
 
-    Poses are compared after removing their centre and size, so that a bigger or shifted figure does not count.
+    A shape is a set of keypoints without its centre and size, so that a bigger or shifted figure does not count.
     """
 
     def shape(mean: Tensor) -> Tensor:
         centred = mean - mean.mean(dim=-2, keepdim=True)
         return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
 
-    gap = (shape(driving.mean) - shape(source.mean)).square().sum(dim=(-2, -1))
-    return int(gap.argmin())
+    return (shape(driving.mean) - shape(source.mean)).square().sum(dim=(-2, -1))
+
+
+def closest_reference(source: Keypoints, driving: Keypoints) -> int:
+    """The driving frame that relative transfer should start from: where the poses of both are alike.
+
+    It is the first, as published, unless another one is less than half as far: two characters differ in shape even when
+    they stand alike, and small differences of the gap tell nothing.
+    """
+    gaps = pose_gaps(source, driving)
+    nearest = int(gaps.argmin())
+    return nearest if gaps[nearest] < gaps[0] / 2 else 0
 
 
 @torch.no_grad()

@@ -191,6 +191,15 @@ def test_the_closest_reference_is_the_planted_frame_however_shifted_and_scaled()
             assert closest_reference(source, driving) == 4
 
 
+def test_the_first_frame_is_the_reference_unless_another_is_less_than_half_as_far():
+    base = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(1))
+    nudge = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(2))
+    source = keypoints(base)
+    far, nearer, near = (keypoints(base + size * nudge).mean for size in (0.2, 0.16, 0.05))
+    assert closest_reference(source, keypoints(torch.cat([far, nearer]))) == 0
+    assert closest_reference(source, keypoints(torch.cat([far, nearer, near]))) == 2
+
+
 # -------------------------------------------------------------------------------------------------------------- drawing
 
 

@@ -46,7 +46,7 @@ _PICTURE_MAGIC = re.compile(
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
 _FLAT_SHARE = 0.05
-_PALETTE_SAMPLE_PIXELS = 4_000_000
+_PALETTE_SAMPLE_PIXELS = 200_000
 
 
 @dataclass(frozen=True)
@@ -475,16 +475,32 @@ def _quantize(frames: Frames) -> tuple[Frames, bytes]:
         table = np.zeros((256, 3), dtype=np.uint8)
         table[: len(colors)] = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
         return np.searchsorted(colors, packed).astype(np.uint8).reshape(count, height, width), table.tobytes()
-    step = max(1, frames[..., 0].size // _PALETTE_SAMPLE_PIXELS)
-    sample = np.concatenate(list(frames[::step]))
-    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    sample = flat[:: max(1, len(flat) // _PALETTE_SAMPLE_PIXELS) | 1]  # odd, so that it walks through all columns
+    palette = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
     table = np.frombuffer(bytes(palette.getpalette() or []).ljust(768, b"\0"), dtype=np.uint8).reshape(256, 3).copy()
-    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1).astype(int)
     # A flat background keeps its colour: a white one that is nearly white shows.
-    for exact in rgb[counts >= _FLAT_SHARE * packed.size]:
-        table[np.abs(table - exact).sum(axis=1).argmin()] = exact
-    nearest = cKDTree(table).query(rgb)[1].astype(np.uint8)  # Pillow's own search is coarse
-    return nearest[np.searchsorted(colors, packed)].reshape(count, height, width), table.tobytes()
+    fixed = {}
+    for color in colors[counts >= _FLAT_SHARE * packed.size]:
+        exact = np.array([color >> 16, color >> 8 & 255, color & 255])
+        fixed[int(color)] = int(np.abs(table - exact).sum(axis=1).argmin())
+        table[fixed[int(color)]] = exact
+    indices = _nearest_colors(table)[_coarse(packed)]
+    for color, index in fixed.items():
+        indices[packed == color] = index
+    return indices.reshape(count, height, width), table.tobytes()
+
+
+def _coarse(packed: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Cell of each packed colour in a cube of 64 cells a side."""
+    return (packed >> 18 << 12) | (packed >> 10 & 63) << 6 | (packed >> 2 & 63)
+
+
+def _nearest_colors(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Index of the nearest colour of a palette (256, 3) for the centre of every cell of the cube (Pillow's is coarser)."""
+    side = np.arange(64) * 4 + 1.5
+    cells = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    out: npt.NDArray[np.uint8] = cKDTree(table).query(cells)[1].astype(np.uint8)
+    return out
 
 
 def _changed(before: Frames, after: Frames) -> tuple[int, int, int, int]:
