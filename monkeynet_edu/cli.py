@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from monkeynet_edu.data.datasets import Clip
     from monkeynet_edu.data.video import Frames
     from monkeynet_edu.doctor import Finding
-    from monkeynet_edu.keypoints import Keypoints
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.training import Budget, Recipe, Report, Run
 
@@ -571,6 +570,7 @@ def _reference_number(reference: str) -> int | None:
 def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: Device) -> int:
     """The reference frame; says which, and warns where its pose is far from the source's."""
     from monkeynet_edu.animation import closest_reference, detect_clip
+    from monkeynet_edu.demo import pose_gap
 
     if wanted is not None and wanted >= len(video):
         raise UserError(f"--reference: expected a frame from 0 to {len(video) - 1}, got {wanted}; or give auto")
@@ -585,16 +585,6 @@ def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: De
             "breaks down there: choose a clip or a --reference that begins in the source's pose, or --mode absolute"
         )
     return frame
-
-
-def pose_gap(source: Keypoints, reference: Keypoints) -> float:
-    """How far two poses (1, K) are apart, centre and size left out: 0 the same, about 1.4 unrelated."""
-
-    def shape(mean: Any) -> Any:
-        centred = mean - mean.mean(dim=-2, keepdim=True)
-        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
-
-    return float((shape(source.mean) - shape(reference.mean)).square().sum().sqrt())
 
 
 def _check_ending(out: Path) -> None:

@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import viz
-from monkeynet_edu.animation import Animation, animate
+from monkeynet_edu.animation import Animation, Transfer, animate, detect_clip
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
 from monkeynet_edu.data.video import DEFAULT_FPS, Frames, to_frames, to_tensor, write_image, write_video
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.metrics import model_flow
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import data_set_path, weights_path
@@ -27,6 +28,7 @@ CELL = 192
 _SHEET_FRAMES = 4
 _DEMO_SOURCES = 2
 _DEMO_DRIVING = 2
+_DEMO_CANDIDATES = 12
 _DEMO_FRAMES = 32
 
 
@@ -200,20 +202,51 @@ def run(out: Path, device: Device, names: Sequence[str] = MINIATURES) -> tuple[l
     return shown, skipped
 
 
+def pose_gap(source: Keypoints, reference: Keypoints) -> float:
+    """How far two poses (1, K) are apart, centre and size left out: 0 the same, about 1.4 unrelated.
+
+    Relative transfer adds the movement since the reference to the source's pose, so it breaks down where the two differ
+    (the limitation that section 3.5 names).
+    """
+
+    def shape(mean: Tensor) -> Tensor:
+        centred = mean - mean.mean(dim=-2, keepdim=True)
+        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
+
+    return float((shape(source.mean) - shape(reference.mean)).square().sum().sqrt())
+
+
+def choose_sources(model: MonkeyNet, pictures: Sequence[Frames], films: Sequence[Frames], device: Device) -> list[Frames]:
+    """Sorts pictures (H, W, 3): first those whose pose is nearest to how the films (T, H, W, 3) begin."""
+    model.eval()
+    still = detect_clip(model, to_tensor(np.stack(pictures)), device)
+    begin = detect_clip(model, to_tensor(np.stack([film[0] for film in films])), device)
+
+    def gap(index: int) -> float:
+        pose = still[index : index + 1]
+        return sum(pose_gap(pose, begin[i : i + 1]) for i in range(len(films)))
+
+    return [pictures[index] for index in sorted(range(len(pictures)), key=gap)]
+
+
 def show(name: str, model: MonkeyNet, clips: Sequence[Clip], out: Path, device: Device) -> Shown:
-    """Animates the first clips' first frames with the clips after them and writes the three files of a set.
+    """Animates first frames of some clips with the motion of others and writes the three files of a set.
 
     Raises:
         UserError: fewer than two clips, or the folder cannot be written to.
     """
     if len(clips) < 2:
         raise UserError(f"{name}: expected at least 2 clips, one to move and one to follow, got {len(clips)}")
-    driving = [clips[i] for i in range(min(_DEMO_DRIVING, len(clips) - 1))]
-    sources = [clips[i] for i in range(len(driving), min(len(driving) + _DEMO_SOURCES, len(clips)))]
-    pictures = [clip.frames[0] for clip in sources]
+    candidates = clips[: _DEMO_DRIVING + _DEMO_CANDIDATES]
+    count = min(_DEMO_DRIVING, len(candidates) - 1)
+    driving, others = candidates[:count], candidates[count:]
     films = [clip.frames[:_DEMO_FRAMES] for clip in driving]
+    pictures = choose_sources(model, [clip.frames[0] for clip in others], films, device)[:_DEMO_SOURCES]
+    # Every clip of a miniature begins like its source does, so its first frame is the one to move away from.
+    how = Transfer(model.config.transfer, reference=0)
     made = [
-        [animate(model, to_tensor(picture[None])[0], to_tensor(film), device) for film in films] for picture in pictures
+        [animate(model, to_tensor(picture[None])[0], to_tensor(film), device, how) for film in films]
+        for picture in pictures
     ]
     table: list[list[Frames | None]] = [[None, *(enlarge(film) for film in films)]]
     for picture, row in zip(pictures, made, strict=True):

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from monkeynet_edu import __version__, cli, doctor, model
+from monkeynet_edu import __version__, cli, demo, doctor, model
 from monkeynet_edu.data.miniatures import make
 from monkeynet_edu.data.video import read_image, read_video, write_video
 from monkeynet_edu.discriminator import DiscriminatorConfig
@@ -435,9 +435,9 @@ def test_animate_hands_every_choice_to_the_transfer(
 def test_a_large_gap_between_poses_is_warned_of(
     run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "pose_gap", lambda *_: 1.0)
+    monkeypatch.setattr(demo, "pose_gap", lambda *_: 1.0)
     assert "warning: its pose is far" in run(*animate(weights, "--out", "a.gif")).err
-    monkeypatch.setattr(cli, "pose_gap", lambda *_: 0.0)
+    monkeypatch.setattr(demo, "pose_gap", lambda *_: 0.0)
     assert "warning" not in run(*animate(weights, "--out", "a.gif")).err
 
 
@@ -446,10 +446,10 @@ def test_the_pose_gap_leaves_out_place_and_size() -> None:
 
     mean = torch.tensor([[[-0.5, 0.0], [0.5, 0.0], [0.0, 0.4]]])
     cov = torch.eye(2).expand(1, 3, 2, 2)
-    assert cli.pose_gap(Keypoints(mean, cov), Keypoints(0.3 * mean + 0.2, cov)) == pytest.approx(0, abs=1e-6)
+    assert demo.pose_gap(Keypoints(mean, cov), Keypoints(0.3 * mean + 0.2, cov)) == pytest.approx(0, abs=1e-6)
     # Two points on a line against the same line upright: unit vectors at a right angle, so √2 apart.
     line = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]])
-    assert cli.pose_gap(Keypoints(line, cov), Keypoints(line.flip(-1), cov)) == pytest.approx(2**0.5)
+    assert demo.pose_gap(Keypoints(line, cov), Keypoints(line.flip(-1), cov)) == pytest.approx(2**0.5)
 
 
 def test_side_by_side_is_wider_and_fit_pads_or_crops(run: Command, place: Path, weights: Path) -> None:
@@ -603,6 +603,15 @@ def test_the_default_model_is_that_of_the_data_set_else_of_mini_taichi(
 
 
 # ---------------------------------------------------------------------------------------------------------------- demo
+
+
+def test_the_demo_takes_sources_whose_pose_is_that_in_which_the_films_begin(weights: Path) -> None:
+    net = MonkeyNet.load(weights)
+    film = moving_frames(3)
+    others = [moving_frames(seed)[seed % 4] for seed in (10, 11, 13)]
+    chosen = demo.choose_sources(net, [*others, film[0]], [film], model.pick_device("cpu", "float32"))
+    assert np.array_equal(chosen[0], film[0])
+    assert len(chosen) == 4
 
 
 def test_demo_writes_a_moving_gif_a_film_and_a_sheet_and_names_what_it_skipped(
