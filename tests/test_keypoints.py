@@ -239,7 +239,7 @@ def test_the_detector_finds_k_points_inside_the_frame_and_its_maps_carry_the_flo
     assert detector(image).mean.abs().max() <= 1 + 1e-5
     heatmap = detector.heatmap(image)
     torch.testing.assert_close(heatmap.sum(dim=(-2, -1)), torch.full((2, 3), 1 + 8 * 12 * 1e-7), atol=2e-6, rtol=0)
-    assert float(tiny(temperature=1e-5).eval().heatmap(image).min()) == pytest.approx(1e-7)  # the softmax alone: 0
+    assert float(tiny(temperature=1e-5).eval().heatmap(image).detach().min()) == pytest.approx(1e-7)  # softmax: 0
 
 
 def test_the_scale_shrinks_the_map_and_not_the_coordinates() -> None:

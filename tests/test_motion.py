@@ -184,6 +184,7 @@ def test_the_scale_halves_the_deformation_and_doubles_the_stride() -> None:
     found = net(torch.rand(1, 3, 16, 24), points((0, 0), (0, 0)), points((0, 0), (0, 0)))
     assert found.deformation.shape == (1, 8, 12, 2)
     assert net.config.stride == 8
+    assert small(scale=0.5, embedding=EmbeddingConfig(scale=0.5)).stride == 16
 
 
 def test_wrong_configurations_name_field_and_value() -> None:

@@ -143,8 +143,9 @@ def test_a_missing_network_is_named(missing: str, tmp_path: Path) -> None:
     one_line(error, "part.pth.tar", f"got none named {missing}")
 
 
-def test_a_file_that_is_no_dictionary_is_refused(tmp_path: Path) -> None:
-    torch.save([torch.ones(2)], tmp_path / "list.pth.tar", _use_new_zipfile_serialization=False)
+@pytest.mark.parametrize("content", [torch.ones(2), [torch.ones(2)]], ids=["tensor", "list"])
+def test_a_file_that_is_no_dictionary_is_refused(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "list.pth.tar", _use_new_zipfile_serialization=False)
     with pytest.raises(UserError, match="got none named generator, discriminator, kp_detector"):
         official.read_checkpoint(tmp_path / "list.pth.tar")
 
