@@ -272,6 +272,12 @@ def test_the_published_configurations_are_our_presets(name: str) -> None:
     assert official.config_from_official(PUBLISHED[name]) == PRESETS[name]
 
 
+def test_missing_loss_weights_are_the_published_ones() -> None:
+    config = copy.deepcopy(PUBLISHED["nemo"])
+    del config["train_params"]
+    assert official.config_from_official(config) == PRESETS["nemo"]
+
+
 def changed(path: str, value: object) -> MonkeyNetConfig:
     """Our reading of nemo's configuration with one value of ``model_params`` changed."""
     config = copy.deepcopy(PUBLISHED["nemo"])
