@@ -34,7 +34,7 @@ ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
 _SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
 _PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute"
 _LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
-_LARGE_POSE_GAP = 0.35
+_LARGE_POSE_GAP = 0.4  # people in one stance: 0.15 at most; neutral faces: 0.3; in mid-movement: 0.45
 
 app = typer.Typer(
     name="monkeynet-edu",
@@ -171,7 +171,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=title, title_justify="left", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
