@@ -62,6 +62,19 @@ def test_a_pair_is_two_distinct_frames_of_one_clip_the_earlier_one_first():
     assert max(counts) < 32 + 4 * 5.5
 
 
+def test_a_short_reach_draws_all_near_pairs_and_no_far_ones():
+    sampler = PairSampler(numbered(8, length=11), 8)
+    for reach, widest in ((0.3, 3), (0.01, 1)):
+        gaps, firsts = set(), set()
+        for step in range(40):
+            source, driving = sampler.batch(step, reach)
+            for a, b in zip(read(source)[1], read(driving)[1], strict=True):
+                gaps.add(b - a)
+                firsts.add(a)
+        assert gaps == set(range(1, widest + 1))
+        assert firsts == set(range(10)), "every frame but the last may come first"
+
+
 def test_flips_come_at_the_published_rates_and_never_both():
     rows = gathered(PairSampler(numbered(8), 8, Augmentation()), 100)
     swapped = np.array([first > second for _, first, second, _ in rows])

@@ -241,6 +241,24 @@ def test_the_cosine_schedule_goes_from_the_rate_to_a_fiftieth():
     assert [how.rate(p) for p in (0, 1 / 3, 0.5, 1, 1.5)] == pytest.approx([1e-3, 7.55e-4, 5.1e-4, 2e-5, 2e-5])
 
 
+def test_the_reach_grows_to_the_whole_clip_by_half_of_the_training():
+    assert [Recipe(first_reach=0.2).reach(p) for p in (0, 0.25, 0.5, 1)] == pytest.approx([0.2, 0.6, 1, 1])
+    assert {Recipe().reach(p) for p in (0, 0.3, 1)} == {1.0}
+
+
+def test_the_loop_draws_within_the_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[float] = []
+    draw = training.PairSampler.batch
+
+    def spy(self, step, reach=1.0):
+        seen.append(reach)
+        return draw(self, step, reach)
+
+    monkeypatch.setattr(training.PairSampler, "batch", spy)
+    train(new_run(dataclasses.replace(HOW, first_reach=0.2)), discs(), Budget(steps=4), tmp_path, CPU)
+    assert seen == pytest.approx([0.2, 0.6, 1, 1])
+
+
 def test_the_loop_sets_the_rate_of_the_share_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[float, ...]] = []
 

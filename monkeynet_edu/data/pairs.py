@@ -118,8 +118,12 @@ class PairSampler:
         places = range(step * self.batch_size, (step + 1) * self.batch_size)
         return [int(self._order(place // len(self.clips))[place % len(self.clips)]) for place in places]
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, reach: float = 1.0) -> tuple[Tensor, Tensor]:
         """Draws batch `step`.
+
+        Args:
+            step: number of the batch.
+            reach: both frames of a pair lie within this share of their clip; 1 (published): anywhere.
 
         Returns:
             Source and driving frames, each (B, 3, H, W) float32 in [0, 1].
@@ -128,7 +132,7 @@ class PairSampler:
             UserError: if a clip has fewer than two frames, or another frame size than the rest of the batch.
         """
         rng = np.random.default_rng([self.seed, 1, step])
-        drawn = [self._frames(index, rng) for index in self.clip_indices(step)]
+        drawn = [self._frames(index, rng, reach) for index in self.clip_indices(step)]
         pairs = torch.from_numpy(np.stack(drawn)).to(self.device)  # (B, 2, H, W, 3) uint8
         images = pairs.permute(0, 1, 4, 2, 3).flatten(1, 2).float().div_(255)  # (B, 6, H, W)
         source, driving = self._augment(images, rng).chunk(2, dim=1)
@@ -139,7 +143,7 @@ class PairSampler:
             self._permutation = epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.clips))
         return self._permutation[1]
 
-    def _frames(self, index: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    def _frames(self, index: int, rng: np.random.Generator, reach: float) -> npt.NDArray[np.uint8]:
         """Two frames (2, H, W, 3) of a clip, flips done."""
         clip = self.clips[index]
         if len(clip.frames) < 2:
@@ -154,7 +158,7 @@ class PairSampler:
                 f"clip {clip.name}: expected frames of {self._size[1]}x{self._size[0]} pixels as in other clips, "
                 f"came {size[1]}x{size[0]}; open the data set with a size"
             )
-        first, second = sorted(rng.choice(len(clip.frames), size=2, replace=False))
+        first, second = _two_frames(len(clip.frames), reach, rng)
         if rng.random() < self.augmentation.time_flip:
             return clip.frames[[second, first]]
         pair = clip.frames[[first, second]]
@@ -172,6 +176,17 @@ class PairSampler:
             frames = images.reshape(2 * count, 3, *images.shape[-2:])  # source and driving as pictures of their own
             images = shift_hue(frames, turn.repeat_interleave(2)).reshape(images.shape)
         return images
+
+
+def _two_frames(length: int, reach: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Two different frames in order, at most a share `reach` of the clip apart (but neighbours always may be drawn)."""
+    widest = max(1, round(reach * (length - 1)))
+    if widest >= length - 1:
+        first, second = sorted(rng.choice(length, size=2, replace=False).tolist())
+        return first, second
+    gap = int(rng.integers(1, widest + 1))
+    first = int(rng.integers(0, length - gap))
+    return first, first + gap
 
 
 def _on(images: Tensor, values: npt.NDArray[np.float64]) -> Tensor:

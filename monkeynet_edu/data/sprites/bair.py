@@ -2,7 +2,8 @@
 
 The table is seen obliquely from above and fills the frame; the arm's base stands at the far (upper) edge. Protocol:
 every clip has 30 frames at 10 frames a second, as in BAIR (another ``length`` samples the same sweep more or less
-finely). ``motion`` decides the base's place, the layout of 3 to 5 toys, the gripper's path and hence every push;
+finely). As there, robot and camera stand still. ``motion`` decides the layout of 3 to 5 toys, the gripper's path and
+hence every push;
 ``identity`` decides the robot's colours and proportions, the toys' shapes and colours, and the table. All toys push
 like discs of one radius, so the toys and the gripper of two identities follow the very same paths; only the elbow
 answers to the proportions of the links. The first toy is pushed in every clip.
@@ -57,6 +58,8 @@ _TOY = 0.19  # radius of every toy as far as contacts go
 _GRIPPER = 0.14  # radius of the disc around the finger tips that pushes
 _HAND = 0.30  # from the wrist to the middle between the finger tips
 _BASE_Y = -0.86
+_BASE_X = 0.25  # as in BAIR, camera and robot stand still
+_STRAY = 0.3  # how far from the push a sweep begins and ends
 _STEPS = 117  # simulation steps over a clip, whatever its number of frames
 _LOW, _HIGH = np.array([-0.66, -0.02]), np.array([0.66, 0.74])  # where the gripper may go
 _EDGE_LOW, _EDGE_HIGH = np.array([-0.8, -0.3]), np.array([0.8, 0.8])  # where the toys stay
@@ -277,15 +280,12 @@ def _layout(rng: np.random.Generator, count: int) -> Points:
 
 
 def _waypoints(rng: np.random.Generator, toys: Points) -> Points:
-    """A random start, then for one or two toys a point behind it and one beyond it, then a random end."""
-    stops = [rng.uniform(_LOW, _HIGH)]
-    for toy in toys[: int(rng.integers(1, 3))]:
-        goal = rng.uniform([-0.5, 0.0], [0.5, 0.6])
-        way = (goal - toy) / max(float(np.hypot(*(goal - toy))), 1e-6)
-        stops += [toy - way * (_TOY + _GRIPPER + 0.05), toy + way * rng.uniform(0.15, 0.4)]
-    if len(stops) < 4:
-        stops.append(rng.uniform(_LOW, _HIGH))
-    kept: Points = np.clip(np.array(stops), _LOW, _HIGH)
+    """A start near the first toy, a point behind it and one beyond it, then an end near that."""
+    goal = rng.uniform([-0.5, 0.0], [0.5, 0.6])
+    way = (goal - toys[0]) / max(float(np.hypot(*(goal - toys[0]))), 1e-6)
+    behind, beyond = toys[0] - way * (_TOY + _GRIPPER + 0.05), toys[0] + way * rng.uniform(0.1, 0.3)
+    start, end = rng.uniform(-_STRAY, _STRAY, (2, 2))
+    kept: Points = np.clip(np.array([behind + start, behind, beyond, beyond + end]), _LOW, _HIGH)
     return kept
 
 
@@ -353,13 +353,12 @@ def _sweep(motion: int) -> _Sweep:
         tip = _path(_waypoints(rng, start))
         if np.hypot(*(start - tip[0]).T).min() < _TOY + _GRIPPER + 0.02:
             continue
-        if not 0.25 < np.hypot(*(tip - tip[0]).T).mean() < 0.52:
+        if not 0.16 < np.hypot(*(tip - tip[0]).T).mean() < 0.34:
             continue
         toys, turns, deepest = _push(tip, start)
-        if deepest < 0.03 and 0.2 < np.hypot(*(toys[-1, 0] - start[0])) < 0.9:
+        if deepest < 0.03 and 0.15 < np.hypot(*(toys[-1, 0] - start[0])) < 0.6:
             break
-    side = 1.0 if rng.random() < 0.5 else -1.0
-    base = np.array([side * rng.uniform(0.1, 0.45), _BASE_Y])
+    side, base = 1.0, np.array([_BASE_X, _BASE_Y])
     aim = tip - base - [0.0, 0.35]
     heading = np.pi / 2 - 0.6 * np.arctan2(aim[:, 0], np.maximum(aim[:, 1], 0.3)) - 0.25 * side
     wave = np.sin(2 * np.pi * (np.linspace(0, 1, _STEPS) * rng.uniform(0.6, 1.2) + rng.random()))
