@@ -6,10 +6,11 @@ covariance can come out negative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monkeynet_edu import geometry
@@ -211,17 +212,28 @@ class KeypointDetector(nn.Module):
         self.config = config
         self.predictor = Hourglass(config.channels, config.keypoints, config.width, config.max_width, config.levels)
 
+    def _logits(self, image: Tensor) -> Tensor:
+        """Maps before the softmax, float32 or better.
+
+        Where float32 is asked for, the last convolution and what follows it are computed in float64: the temperature
+        multiplies their rounding error by ten, M passes it on, and at 1e-4 it would show against the authors' model.
+        """
+        x = geometry.downscale(image, self.config.scale)
+        rough = self.training or torch.is_autocast_enabled(x.device.type) or x.device.type == "mps"
+        if rough or x.dtype != torch.float32:
+            logits: Tensor = self.predictor(x)
+            return logits if logits.dtype == torch.float64 else logits.float()
+        last = self.predictor.decoder.conv
+        assert last is not None
+        assert last.bias is not None
+        features = self.predictor.decoder.features(self.predictor.encoder(x))
+        return F.conv2d(features.double(), last.weight.double(), last.bias.double(), padding=1)
+
     def heatmap(self, image: Tensor) -> Tensor:
         """Probability maps (B, K, H·scale, W·scale), float32 or better; 1e-7 keeps every covariance invertible."""
-        logits = self.predictor(geometry.downscale(image, self.config.scale))
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        return spatial_softmax(logits, self.config.temperature) + 1e-7
+        return spatial_softmax(self._logits(image), self.config.temperature) + 1e-7
 
     def forward(self, image: Tensor) -> Keypoints:
-        """Detects the keypoints of each image."""
-        return heatmap_to_keypoints(self.heatmap(image), self.config.covariance, self.config.least_covariance)
-
-
-def with_covariance(keypoints: Keypoints, cov: Tensor) -> Keypoints:
-    """The same points with other covariances (broadcast to theirs)."""
-    return replace(keypoints, cov=cov.expand(*keypoints.mean.shape, 2))
+        """Detects the keypoints of each image; never in less than float32."""
+        found = heatmap_to_keypoints(self.heatmap(image), self.config.covariance, self.config.least_covariance)
+        return found if image.dtype == torch.float64 else Keypoints(found.mean.float(), found.cov.float())

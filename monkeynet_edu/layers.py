@@ -110,11 +110,16 @@ class Decoder(nn.Module):
         self.out_channels = width + in_channels + extra_channels
         self.conv = None if out_channels is None else nn.Conv2d(self.out_channels, out_channels, 3, padding=1)
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        """Decodes levels (full resolution first, as the encoder returns them; the list is left as it was)."""
+    def features(self, levels: list[Tensor]) -> Tensor:
+        """What the last convolution reads; see :meth:`forward`."""
         out = levels[-1]
         for block, skip in zip(self.up_blocks, reversed(levels[:-1]), strict=True):
             out = torch.cat([block(out), skip], dim=1)
+        return out
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Decodes levels (full resolution first, as the encoder returns them; the list is left as it was)."""
+        out = self.features(levels)
         return out if self.conv is None else self.conv(out)
 
 

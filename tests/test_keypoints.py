@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -237,7 +238,7 @@ def test_the_detector_finds_k_points_inside_the_frame_and_its_maps_carry_the_flo
     image = torch.rand(2, 3, 8, 12)
     assert detector(image).mean.shape == (2, 3, 2)
     assert detector(image).mean.abs().max() <= 1 + 1e-5
-    heatmap = detector.heatmap(image)
+    heatmap = detector.heatmap(image).float()
     torch.testing.assert_close(heatmap.sum(dim=(-2, -1)), torch.full((2, 3), 1 + 8 * 12 * 1e-7), atol=2e-6, rtol=0)
     assert float(tiny(temperature=1e-5).eval().heatmap(image).detach().min()) == pytest.approx(1e-7)  # softmax: 0
 
@@ -281,12 +282,20 @@ def test_keypoints_are_indexed_by_item_counted_and_cut_from_the_graph() -> None:
     assert not points.detach().cov.requires_grad
 
 
-def test_with_covariance_keeps_the_points() -> None:
-    points = Keypoints(torch.rand(2, 3, 2), torch.zeros(2, 3, 2, 2))
-    changed = kp.with_covariance(points, torch.eye(2))
-    assert changed.mean is points.mean
-    assert torch.equal(changed.cov[1, 2], torch.eye(2))
-    assert changed.cov.shape == (2, 3, 2, 2)
+def test_float32_keypoints_are_as_exact_as_the_features_allow() -> None:
+    """The last convolution and the temperature's softmax add no error of their own where float32 is asked for."""
+    torch.manual_seed(0)
+    detector = kp.KeypointDetector(kp.DetectorConfig(4, 8, 16, 2)).eval()
+    with torch.no_grad():
+        detector.predictor.decoder.conv.weight.mul_(30)  # sharp maps, as after training
+        image = torch.rand(2, 3, 32, 32)
+        features = detector.predictor.decoder.features(detector.predictor.encoder(image))
+        last = copy.deepcopy(detector.predictor.decoder.conv).double()
+        exact = kp.heatmap_to_keypoints(kp.spatial_softmax(last(features.double()), 0.1) + 1e-7)
+        found = detector(image)
+    assert found.mean.dtype == found.cov.dtype == torch.float32
+    torch.testing.assert_close(found.mean, exact.mean.float(), atol=1e-7, rtol=1e-6)
+    torch.testing.assert_close(found.cov, exact.cov.float(), atol=1e-7, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
