@@ -530,6 +530,21 @@ def test_animate_refuses(run: Command, place: Path, weights: Path, more: list[st
     assert files(place) == before
 
 
+def test_what_the_options_alone_show_to_be_wrong_is_refused_before_anything_is_read(
+    run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monkeynet_edu.data import datasets
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(cli, "resolve_model", read)
+    monkeypatch.setattr(datasets, "open_dataset", read)
+    refused(run(*animate(weights, "--out", "a.xyz")), "a.xyz")
+    refused(run(*animate(weights, "--reference", "x", "--out", "a.gif")), "--reference")
+    refused(run(*train("--steps", "1", "--preset", "nemo", "--size", "70")), "64")
+
+
 # -------------------------------------------------------------------------------------------------------------- models
 
 
