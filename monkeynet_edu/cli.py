@@ -332,9 +332,8 @@ def _training_clips(data: str, config: MonkeyNetConfig, recipe: Recipe, fit: Fit
     return clips
 
 
-def _budget(steps: int | None, minutes: float | None, epochs: int | None, clips: Sequence[Clip], recipe: Recipe) -> Budget:
-    """When to stop: what was asked for, or the recipe's epochs."""
-    from monkeynet_edu.data.pairs import PairSampler
+def _check_budget(steps: int | None, minutes: float | None, epochs: int | None) -> None:
+    """Refuses a wrong budget before any clip is read."""
     from monkeynet_edu.training import Budget
 
     given = [name for name, x in (("--steps", steps), ("--minutes", minutes), ("--epochs", epochs)) if x is not None]
@@ -342,6 +341,15 @@ def _budget(steps: int | None, minutes: float | None, epochs: int | None, clips:
         raise UserError(f"{' and '.join(given)}: expected one of them, got {len(given)}; leave out the others")
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs: expected at least 1, got {epochs}; leave it out for the preset's epochs")
+    if steps is not None or minutes is not None:
+        Budget(steps, minutes)
+
+
+def _budget(steps: int | None, minutes: float | None, epochs: int | None, clips: Sequence[Clip], recipe: Recipe) -> Budget:
+    """When to stop: what was asked for, or the recipe's epochs."""
+    from monkeynet_edu.data.pairs import PairSampler
+    from monkeynet_edu.training import Budget
+
     if steps is not None or minutes is not None:
         return Budget(steps, minutes)
     return Budget(PairSampler(clips, recipe.batch_size).steps(epochs or recipe.epochs))
@@ -409,6 +417,7 @@ def train(
     from monkeynet_edu.training import recipe_for, start
     from monkeynet_edu.training import train as run_training
 
+    _check_budget(steps, minutes, epochs)
     name, config = _training_config(data, preset, size)
     recipe = recipe_for(name, data, seed, data in MINIATURES)
     if batch_size is not None:
