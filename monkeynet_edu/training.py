@@ -633,6 +633,9 @@ class _Loop:
         write_image(self.folder / "preview.png", preview(source, driving, result, points))
 
 
+LARGE_MOTIONS = ("mini-bair", "mini-taichi")  # limbs move by more than their thickness: nearby frames first
+
+
 def sprite_augmentation(name: str) -> Augmentation:
     """Augmentation for generated clips: time flip alone, and for mini-bair (like BAIR) not even that."""
     return Augmentation(time_flip=0.0 if name == "mini-bair" else 0.5, horizontal_flip=0.0)
@@ -643,5 +646,4 @@ def recipe_for(preset: str, data: str, seed: int, generated: bool) -> Recipe:
     base = replace(recipe(preset), seed=seed)
     if not generated:
         return base
-    # The arm of mini-bair sweeps over 8 pixels on average: nearby frames first.
-    return replace(base, augmentation=sprite_augmentation(data), first_reach=0.15 if data == "mini-bair" else 1.0)
+    return replace(base, augmentation=sprite_augmentation(data), first_reach=0.15 if data in LARGE_MOTIONS else 1.0)
