@@ -578,16 +578,15 @@ def _reference_number(reference: str) -> int | None:
 
 def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: Device) -> int:
     """The reference frame; says which, and warns where its pose is far from the source's."""
-    from monkeynet_edu.animation import closest_reference, detect_clip
-    from monkeynet_edu.demo import pose_gap
+    from monkeynet_edu.animation import closest_reference, detect_clip, pose_gaps
 
     if wanted is not None and wanted >= len(video):
         raise UserError(f"--reference: expected a frame from 0 to {len(video) - 1}, got {wanted}; or give auto")
     net.eval()
     still, motion = detect_clip(net, image[None], where), detect_clip(net, video, where)
     frame = closest_reference(still, motion) if wanted is None else wanted
-    gap = pose_gap(still, motion[frame : frame + 1])
-    _say(f"reference frame: {frame} of {len(video)} ({'nearest in pose' if wanted is None else 'as asked'}, gap {gap:.2f})")
+    gap = float(pose_gaps(still, motion)[frame])
+    _say(f"reference frame: {frame} of {len(video)} ({'chosen by pose' if wanted is None else 'as asked'}, gap {gap:.2f})")
     if gap > _LARGE_POSE_GAP:
         _say(
             f"warning: its pose is far from the source's (gap {gap:.2f}, good below {_LARGE_POSE_GAP}); relative transfer "

@@ -15,11 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import viz
-from monkeynet_edu.animation import Animation, Transfer, animate, detect_clip
+from monkeynet_edu.animation import Animation, Transfer, animate, detect_clip, pose_gaps
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
 from monkeynet_edu.data.video import DEFAULT_FPS, Frames, to_frames, to_tensor, write_image, write_video
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.metrics import model_flow
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import data_set_path, weights_path
@@ -202,20 +201,6 @@ def run(out: Path, device: Device, names: Sequence[str] = MINIATURES) -> tuple[l
     return shown, skipped
 
 
-def pose_gap(source: Keypoints, reference: Keypoints) -> float:
-    """How far two poses (1, K) are apart, centre and size left out: 0 the same, about 1.4 unrelated.
-
-    Relative transfer adds the movement since the reference to the source's pose, so it breaks down where the two differ
-    (the limitation that section 3.5 names).
-    """
-
-    def shape(mean: Tensor) -> Tensor:
-        centred = mean - mean.mean(dim=-2, keepdim=True)
-        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
-
-    return float((shape(source.mean) - shape(reference.mean)).square().sum().sqrt())
-
-
 def choose_sources(model: MonkeyNet, pictures: Sequence[Frames], films: Sequence[Frames], device: Device) -> list[Frames]:
     """Sorts pictures (H, W, 3): first those whose pose is nearest to how the films (T, H, W, 3) begin."""
     model.eval()
@@ -223,8 +208,7 @@ def choose_sources(model: MonkeyNet, pictures: Sequence[Frames], films: Sequence
     begin = detect_clip(model, to_tensor(np.stack([film[0] for film in films])), device)
 
     def gap(index: int) -> float:
-        pose = still[index : index + 1]
-        return sum(pose_gap(pose, begin[i : i + 1]) for i in range(len(films)))
+        return float(pose_gaps(still[index : index + 1], begin).sum())
 
     return [pictures[index] for index in sorted(range(len(pictures)), key=gap)]
 

@@ -16,6 +16,7 @@ from monkeynet_edu.animation import (
     detect_clip,
     draw,
     hull_area,
+    pose_gaps,
     reconstruct,
     transfer_keypoints,
 )
@@ -189,6 +190,14 @@ def test_the_closest_reference_is_the_planted_frame_however_shifted_and_scaled()
             shifts[4] = place
             driving = keypoints(poses * torch.tensor(scales)[:, None, None] + shifts)
             assert closest_reference(source, driving) == 4
+
+
+def test_the_pose_gap_leaves_out_place_and_size():
+    mean = torch.tensor([[[-0.5, 0.0], [0.5, 0.0], [0.0, 0.4]]])
+    assert pose_gaps(keypoints(mean), keypoints(0.3 * mean + 0.2)).item() == pytest.approx(0, abs=1e-6)
+    # Two points on a line against the same line upright: unit vectors at a right angle, so √2 apart.
+    line = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]])
+    assert pose_gaps(keypoints(line), keypoints(torch.cat([line, line.flip(-1)]))).tolist() == pytest.approx([0, 2**0.5])
 
 
 def test_the_first_frame_is_the_reference_unless_another_is_less_than_half_as_far():

@@ -407,7 +407,7 @@ def test_animate_writes_in_the_format_that_the_ending_names(run: Command, place:
 
 
 def test_animate_says_which_frame_it_took_as_reference(run: Command, place: Path, weights: Path) -> None:
-    assert "nearest in pose" in run(*animate(weights, "--out", "a.gif")).err
+    assert "chosen by pose" in run(*animate(weights, "--out", "a.gif")).err
     assert "reference frame: 3 of 5" in run(*animate(weights, "--reference", "3", "--out", "a.gif")).err
     assert "reference frame: 0 of 5" in run(*animate(weights, "--reference", "first", "--out", "a.gif")).err
     assert "reference" not in run(*animate(weights, "--mode", "absolute", "--out", "a.gif")).err
@@ -435,21 +435,12 @@ def test_animate_hands_every_choice_to_the_transfer(
 def test_a_large_gap_between_poses_is_warned_of(
     run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "pose_gap", lambda *_: 1.0)
+    from monkeynet_edu import animation
+
+    monkeypatch.setattr(animation, "pose_gaps", lambda still, motion: torch.ones(len(motion)))
     assert "warning: its pose is far" in run(*animate(weights, "--out", "a.gif")).err
-    monkeypatch.setattr(demo, "pose_gap", lambda *_: 0.0)
+    monkeypatch.setattr(animation, "pose_gaps", lambda still, motion: torch.zeros(len(motion)))
     assert "warning" not in run(*animate(weights, "--out", "a.gif")).err
-
-
-def test_the_pose_gap_leaves_out_place_and_size() -> None:
-    from monkeynet_edu.keypoints import Keypoints
-
-    mean = torch.tensor([[[-0.5, 0.0], [0.5, 0.0], [0.0, 0.4]]])
-    cov = torch.eye(2).expand(1, 3, 2, 2)
-    assert demo.pose_gap(Keypoints(mean, cov), Keypoints(0.3 * mean + 0.2, cov)) == pytest.approx(0, abs=1e-6)
-    # Two points on a line against the same line upright: unit vectors at a right angle, so √2 apart.
-    line = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]])
-    assert demo.pose_gap(Keypoints(line, cov), Keypoints(line.flip(-1), cov)) == pytest.approx(2**0.5)
 
 
 def test_side_by_side_is_wider_and_fit_pads_or_crops(run: Command, place: Path, weights: Path) -> None:
