@@ -9,10 +9,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 from monkeynet_edu.data.sprites import Clip as Clip
-from monkeynet_edu.data.sprites import Truth, training_clips
+from monkeynet_edu.data.sprites import LazyClips, Truth, training_clips
 from monkeynet_edu.data.video import CLIP_SUFFIXES, Fit, frame_files, natural_key, read_video
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.paths import data_set_path
@@ -24,7 +24,7 @@ CACHE_BYTES = 512 * 2**20
 TEST_SHARE = 0.2
 
 
-class ClipFolder(Sequence[Clip]):
+class ClipFolder(LazyClips):
     """The clips of a folder, read when asked for and kept in memory up to a bound.
 
     A clip is a film (MP4, MOV, M4V, WebM, MKV, AVI), an animation (GIF, WebP, APNG), a stacked picture (PNG or JPEG) or
@@ -68,16 +68,7 @@ class ClipFolder(Sequence[Clip]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    @overload
-    def __getitem__(self, index: int) -> Clip: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Clip]: ...
-    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)} in {self.root}")
-        index %= len(self)
+    def _clip(self, index: int) -> Clip:
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]

@@ -7,18 +7,19 @@ ones for testing, so no character or background is ever in both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, overload
+from typing import Protocol
 
 import numpy as np
 
 from monkeynet_edu.data.sprites import bair, mgif, nemo, taichi
-from monkeynet_edu.data.sprites.engine import Clip, Joint, Part, Rendered, Scene, Truth, render
+from monkeynet_edu.data.sprites.engine import Clip, Joint, LazyClips, Part, Rendered, Scene, Truth, render
 from monkeynet_edu.errors import unknown_name
 
 __all__ = [
     "SETS",
     "Clip",
     "Joint",
+    "LazyClips",
     "Part",
     "Rendered",
     "Scene",
@@ -65,7 +66,7 @@ def make_scene(name: str, identity: int, motion: int, *, size: int = 64, length:
     return SETS[name](identity, motion, size=size, length=length)
 
 
-class SpriteClips(Sequence[Clip]):
+class SpriteClips(LazyClips):
     """Clips of a miniature, drawn when first asked for and kept in memory.
 
     Args:
@@ -85,16 +86,7 @@ class SpriteClips(Sequence[Clip]):
     def __len__(self) -> int:
         return len(self.seeds)
 
-    @overload
-    def __getitem__(self, index: int) -> Clip: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Clip]: ...
-    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        index %= len(self)
+    def _clip(self, index: int) -> Clip:
         if index not in self._drawn:
             self._drawn[index] = self._draw(index)
         return self._drawn[index]

@@ -10,10 +10,11 @@ Scene coordinates are the library's: (x, y) in [-1, 1], y down, corners of the l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -465,6 +466,26 @@ class Clip:
     frames: NDArray[np.uint8]
     fps: float | None = None
     truth: Truth | None = None
+
+
+class LazyClips(Sequence[Clip], ABC):
+    """Clips that are read or drawn when asked for."""
+
+    @abstractmethod
+    def _clip(self, index: int) -> Clip:
+        """Clip ``index``, from 0 to the length."""
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Clip]: ...
+    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
+        """One clip, negative indices from the end, or a list of some."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return self._clip(index % len(self))
 
 
 @dataclass(frozen=True)
