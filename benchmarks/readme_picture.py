@@ -15,7 +15,7 @@ from monkeynet_edu.data.video import Frames, read_video, write_video
 from monkeynet_edu.paths import data_small
 
 SETS = ("mini-taichi", "mini-nemo", "mini-bair", "mini-mgif")
-SIDE, FRAMES, FPS = 300, 30, 10.0
+SIDE, FRAMES, FPS = 216, 24, 10.0
 
 
 def panel(path: Path) -> Frames:
