@@ -46,6 +46,7 @@ _PICTURE_MAGIC = re.compile(
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
 _FLAT_SHARE = 0.05
+_SMALL_PICTURE = 2**20
 _PALETTE_SAMPLE_PIXELS = 200_000
 
 
@@ -551,7 +552,8 @@ def _write_folder(path: Path, frames: Frames, fps: float) -> None:
 
 def _save_picture(path: Path, picture: Frames) -> None:
     # Full chroma resolution: at 64 pixels a frame, halved chroma visibly bleeds from one stacked frame into the next.
-    options: dict[str, dict[str, Any]] = {".png": {"optimize": True}, ".webp": {"quality": 95}}
+    png = {"optimize": picture.nbytes < _SMALL_PICTURE}  # a contact sheet would take a second
+    options: dict[str, dict[str, Any]] = {".png": png, ".webp": {"quality": 95}}
     jpeg: dict[str, Any] = {"quality": 95, "subsampling": 0}
     iio.imwrite(path, np.ascontiguousarray(picture), plugin="pillow", **options.get(path.suffix.lower(), jpeg))
 
