@@ -14,12 +14,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from monkeynet_edu import losses, viz
+from monkeynet_edu import geometry, losses, viz
 from monkeynet_edu.data.pairs import PUBLISHED_AUGMENTATIONS, Augmentation, PairSampler
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import write_image
@@ -423,7 +422,7 @@ def preview(source: Tensor, driving: Tensor, result: StepResult, kp: tuple[Keypo
     made = result.generated
     table = []
     size = made.motion.deformation.shape[1]
-    still = torch.from_numpy(np.stack(np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2), -1))
+    still = geometry.lattice(size, size)
     for i in range(min(rows, len(source))):
         flow = (made.motion.deformation[i].detach().cpu() - still) * (size - 1) / 2
         pictures = [source[i], driving[i], made.deformed[i], made.prediction[i]]
