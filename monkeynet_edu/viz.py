@@ -375,6 +375,48 @@ def figure_images(images: Sequence[ArrayLike], titles: Sequence[str], alt: str |
     return Picture(figure, alt or f"{_count(len(said), 'image')}: {'; '.join(said)}.")
 
 
+def figure_comparison(
+    got: ArrayLike, expected: ArrayLike, titles: Sequence[str] = ("yours", "expected", "difference"), alt: str | None = None
+) -> Picture:
+    """Shows two arrays and their difference as colours, the first plane of each: for answers that are wrong somewhere.
+
+    Args:
+        got: (..., H, W); small last dimensions of 2 (points, flow) are moved to the front first.
+        expected: the same shape.
+        titles: of the three panels.
+        alt: alt text in place of the one made here.
+    """
+    planes = [_first_plane(_array(values)) for values in (got, expected)]
+    gap = planes[0] - planes[1]
+    figure, axes = _panels(3)
+    finite = np.concatenate([p[np.isfinite(p)] for p in planes])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    far = float(np.abs(gap[np.isfinite(gap)]).max(initial=0.0)) or 1.0
+    for axis, values, text, limits, colours in zip(
+        axes, (*planes, gap), titles, ((low, high), (low, high), (-far, far)), ("viridis", "viridis", "RdBu_r"), strict=True
+    ):
+        shown = axis.imshow(values, vmin=limits[0], vmax=limits[1], cmap=colours, aspect="auto", interpolation="nearest")
+        axis.set_title(text, fontsize=9)
+        axis.set_axis_off()
+        figure.colorbar(shown, ax=axis, shrink=0.7).ax.tick_params(labelsize=7)
+    row, column = np.unravel_index(int(np.nan_to_num(np.abs(gap), nan=np.inf).argmax()), gap.shape)
+    said = (
+        f"{titles[0]} beside {titles[1]} beside their {titles[2]}; it is largest in row {row}, column {column}: "
+        f"{planes[0][row, column]:.4g} in place of {planes[1][row, column]:.4g}."
+    )
+    return Picture(figure, alt or said)
+
+
+def _first_plane(values: npt.NDArray[Any]) -> Floats:
+    """The first (H, W) plane of an array; points and flow (..., H, W, 2) give their x."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim > 2 and array.shape[-1] == 2:
+        array = np.moveaxis(array, -1, 0)
+    while array.ndim > 2:
+        array = array[0]
+    return array
+
+
 def figure_keypoints(
     image: ArrayLike, mean: ArrayLike, cov: ArrayLike | None = None, title: str = "keypoints", alt: str | None = None
 ) -> Picture:

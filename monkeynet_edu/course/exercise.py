@@ -173,6 +173,8 @@ class Lesson:
 
 # ------------------------------------------------------------------------------------------------------- the solution
 
+_ORIGINALS: dict[str, Function] = {}  # what the library had before an answer took its place
+
 
 def resolve(site: str) -> tuple[Any, str]:
     """The object that holds a site's name, and that name: ``module:Class.method`` or ``module:function``."""
@@ -184,11 +186,17 @@ def resolve(site: str) -> tuple[Any, str]:
     return holder, name
 
 
+def original(site: str) -> Function:
+    """The library's own function at a site, whatever stands there now."""
+    if site not in _ORIGINALS:
+        holder, name = resolve(site)
+        _ORIGINALS[site] = getattr(holder, name)
+    return _ORIGINALS[site]
+
+
 def solution_source(exercise: Exercise) -> str:
     """Text of the target, as the library has it."""
-    holder, name = resolve(exercise.target)
-    function = getattr(holder, name)
-    return textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    return textwrap.dedent(inspect.getsource(original(exercise.target)))
 
 
 def mutant_source(exercise: Exercise, mutant: Mutant) -> str:
