@@ -101,3 +101,23 @@ def resize_deformation(
 def downscale(image: Tensor, scale: float) -> Tensor:
     """Shrinks (B, C, H, W) by ``scale`` (0.5: half the side) with nearest-neighbour sampling; 1 changes nothing."""
     return image if scale == 1 else F.interpolate(image, scale_factor=scale, mode="nearest")
+
+
+def ellipse_axes(cov: Tensor) -> tuple[Tensor, Tensor]:
+    """Half axes and direction of the ellipse of one standard deviation: the points d with dᵀ Σ⁻¹ d = 1.
+
+    The eigenvalues of [[a, b], [b, d]] are (a+d)/2 ± √(((a-d)/2)² + b²): the variances along the two axes.
+
+    Args:
+        cov: symmetric positive (semi-)definite matrices (..., 2, 2).
+
+    Returns:
+        Half axes (..., 2), the long one first, in the unit of the points (a standard deviation, not a variance), and the
+        angle (...) of the long one in radians, from the x axis towards the y axis (downwards in pictures), modulo π.
+    """
+    half_trace = (cov[..., 0, 0] + cov[..., 1, 1]) / 2
+    half_gap = (cov[..., 0, 0] - cov[..., 1, 1]) / 2
+    root = torch.hypot(half_gap, cov[..., 0, 1])
+    eigenvalues = torch.stack([half_trace + root, half_trace - root], dim=-1)
+    angle = torch.atan2(cov[..., 0, 1], half_gap) / 2
+    return eigenvalues.clamp_min(0).sqrt(), angle

@@ -53,7 +53,8 @@ def spatial_softmax(logits: Tensor, temperature: float) -> Tensor:
         temperature: the logits are divided by it; small values make sharp maps (0.1 in the paper's models).
     """
     flat = logits.flatten(2) / temperature  # (B, K, H·W)
-    return flat.softmax(dim=-1).view_as(logits)
+    probability = flat.softmax(dim=-1)
+    return probability.view_as(logits)
 
 
 def heatmap_mean(heatmap: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from monkeynet_edu import geometry
 from monkeynet_edu.errors import UserError
 
 if TYPE_CHECKING:
@@ -666,13 +667,20 @@ def _blend(canvas: Floats, color: npt.NDArray[Any], alpha: Floats) -> None:
     canvas += alpha[..., None] * (color - canvas)
 
 
+def _half_axes(cov: Floats) -> tuple[Floats, float]:
+    """Half axes (2,), the long one first, and the long one's angle, of the ellipse of one standard deviation."""
+    half, angle = geometry.ellipse_axes(torch.from_numpy((cov + cov.T) / 2))
+    return half.numpy(), float(angle)
+
+
 def _paint_ellipse(canvas: Floats, centre: Floats, cov: Floats, color: npt.NDArray[Any]) -> None:
     """Outlines the ellipse of two standard deviations, coloured on a dark rim so that it shows on any background."""
     if not (np.isfinite(centre).all() and np.isfinite(cov).all()):
         return
+    half, angle = _half_axes(cov)
     # A covariance without extent has no inverse; a quarter of a pixel keeps it a visible dot.
-    values, axes = np.linalg.eigh((cov + cov.T) / 2)
-    radii = 2 * np.sqrt(np.maximum(values, 0.25**2))
+    radii = 2 * np.maximum(half, 0.25)
+    axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     rows, columns = np.mgrid[: canvas.shape[0], : canvas.shape[1]]
     along = np.stack([columns, rows], axis=-1) - centre
     along = along @ axes / radii
@@ -785,9 +793,8 @@ def _add_ellipses(axis: Axes, points: Floats, covs: Floats, colors: Floats) -> N
     for point, cov, color in zip(points, covs, colors, strict=True):
         if not (np.isfinite(point).all() and np.isfinite(cov).all()):
             continue
-        values, vectors = np.linalg.eigh((cov + cov.T) / 2)
-        width, height = 4 * np.sqrt(np.maximum(values, 0))
-        angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
+        half, turn = _half_axes(cov)
+        (width, height), angle = 4 * half, float(np.degrees(turn))
         for edge, line in (("black", 3.5), (color, 1.8)):
             axis.add_patch(
                 Ellipse(tuple(point), width, height, angle=angle, fill=False, edgecolor=edge, linewidth=line)
