@@ -5,6 +5,7 @@ An exercise is data. `judge` runs it, `verify` certifies it, `build` writes it i
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import textwrap
@@ -139,6 +140,12 @@ class Exercise:
         """Everything that a pass replaces."""
         return (self.target, *self.sites)
 
+    def inputs(self) -> Sequence[Call]:
+        """The calls, the same numbers every time; the global random state stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.calls()
+
     def result(self, function: Function, call: Call) -> Any:
         """What is compared: the answer to a call, or what `observe` sees of it."""
         return self.observe(function, call) if self.observe else function(*call.args, **call.kwargs)
@@ -199,18 +206,27 @@ def solution_source(exercise: Exercise) -> str:
     return textwrap.dedent(inspect.getsource(original(exercise.target)))
 
 
+def split_docstring(source: str) -> tuple[str, str]:
+    """A function's text as (signature and docstring, the statements after it)."""
+    function = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    lines = source.splitlines(keepends=True)
+    has_docstring = ast.get_docstring(function, clean=False) is not None
+    last = function.body[0].end_lineno if has_docstring else function.body[0].lineno - 1
+    return "".join(lines[:last]), "".join(lines[last:])
+
+
 def mutant_source(exercise: Exercise, mutant: Mutant) -> str:
-    """Text of the solution with a mutant's edits.
+    """Text of the solution with a mutant's edits; the docstring is left alone.
 
     Raises:
-        ValueError: a text to replace does not occur exactly once.
+        ValueError: a text to replace does not occur exactly once after the docstring.
     """
-    source = solution_source(exercise)
+    head, body = split_docstring(solution_source(exercise))
     for old, new in mutant.edits:
-        if source.count(old) != 1:
-            raise ValueError(f"{exercise.id}/{mutant.name}: expected {old!r} once in the solution, got {source.count(old)}")
-        source = source.replace(old, new)
-    return source
+        if body.count(old) != 1:
+            raise ValueError(f"{exercise.id}/{mutant.name}: expected {old!r} once in the solution, got {body.count(old)}")
+        body = body.replace(old, new)
+    return head + body
 
 
 def compile_function(source: str, name: str, namespace: dict[str, Any], filename: str = "<answer>") -> Function:
