@@ -611,6 +611,36 @@ def _background(identity: int, size: int) -> Array:
     return out
 
 
+def scene_of(
+    look: Look, motion: int, *, identity: int, place: int, size: int = 64, length: int | None = None
+) -> Scene:
+    """A clip of a character with any look.
+
+    Args:
+        look: proportions, colours and clothes.
+        motion: seed of the movement and, where ``length`` is None, of the number of frames (32 to 100).
+        identity: number of the character, for the truth.
+        place: seed of the background.
+        size: side of the frames in pixels.
+        length: number of frames, or None.
+
+    Returns:
+        The scene; the same arguments give the same one.
+    """
+    bones = _skeleton(look, Movement.of(motion, length))
+    parts = [
+        *_arm(look, bones, "left"),
+        *_back_hair(look, bones),
+        *_leg(look, bones, "left"),
+        *_leg(look, bones, "right"),
+        *_trunk(look, bones),
+        *_head(look, bones),
+        *_arm(look, bones, "right"),
+    ]
+    joints = _existing(_joints(look), {part.name for part in parts})
+    return Scene(_background(place, size), tuple(parts), joints, identity)
+
+
 def scene(identity: int, motion: int, *, size: int = 64, length: int | None = None) -> Scene:
     """One clip of the set.
 
@@ -623,16 +653,4 @@ def scene(identity: int, motion: int, *, size: int = 64, length: int | None = No
     Returns:
         The scene; the same arguments give the same one.
     """
-    look, move = Look.of(identity), Movement.of(motion, length)
-    bones = _skeleton(look, move)
-    parts = [
-        *_arm(look, bones, "left"),
-        *_back_hair(look, bones),
-        *_leg(look, bones, "left"),
-        *_leg(look, bones, "right"),
-        *_trunk(look, bones),
-        *_head(look, bones),
-        *_arm(look, bones, "right"),
-    ]
-    joints = _existing(_joints(look), {part.name for part in parts})
-    return Scene(_background(identity, size), tuple(parts), joints, identity)
+    return scene_of(Look.of(identity), motion, identity=identity, place=identity, size=size, length=length)
