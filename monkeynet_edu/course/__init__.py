@@ -1,4 +1,7 @@
-"""The course: exercises and their checks, the build of the notebooks, progress. It imports the library, never the other way round."""
+"""The course: exercises and their checks, the build of the notebooks, progress.
+
+It imports the library, never the other way round.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from typing import Any
 from monkeynet_edu.course.exercise import Exercise, Function, original, resolve
 
 
-
 class Counted:
     """An answer that counts how often it is called; stands in the library in place of the original."""
 

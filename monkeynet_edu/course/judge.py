@@ -1,8 +1,8 @@
 """Judges an answer: right, wrong (and in which way), not attempted, or broken, in words that help.
 
 The order: can it be called; does it return the right kind of thing and leave its input alone; do the exercise's properties
-hold; does it agree with the library. A wrong answer that behaves like one of the exercise's mutants gets that mutant's hint;
-any other wrong answer gets the property that it violates, never a guess.
+hold; does it agree with the library. A wrong answer that behaves like one of the exercise's mutants gets that mutant's
+hint; any other wrong answer gets the property that it violates, never a guess.
 """
 
 from __future__ import annotations
@@ -243,8 +243,9 @@ def _run(probe: _Probe, tried: str, work: Callable[[], Any]) -> Any:
             return work()
     except TooSlow:
         raise _Broken(
-            f"Your function did not finish within {SECONDS:.0f} seconds, so it was stopped. Is there a loop whose condition "
-            "never becomes false?", tried,
+            f"Your function did not finish within {SECONDS:.0f} seconds, so it was stopped. Is there a loop whose "
+            "condition never becomes false?",
+            tried,
         ) from None
     except Violation as found:
         raise found if found.tried else Violation(
@@ -347,7 +348,7 @@ def _compare_kind(mine: Any, right: Any, tried: str) -> None:
 def _check_gradients(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> None:
     """A gradient reaches the named parameters, and it is that of the library's function."""
     target, call = original(exercise.target), calls[0]
-    names = [n for n in inspect.signature(target).parameters]
+    names = list(inspect.signature(target).parameters)
     for name in exercise.differentiable:
         grads = []
         for function in (probe, target):
@@ -470,7 +471,7 @@ def _passed(exercise: Exercise, uses_library: bool, slowness: float) -> Verdict:
         )
     elif slowness:
         message = (
-            f"{exercise.title}: right, slow, not installed: it takes {slowness:.0f} times as long as the library's, and the "
-            "model calls it often. Replace loops over pixels by operations on whole tensors, then submit again."
+            f"{exercise.title}: right, slow, not installed: it takes {slowness:.0f} times as long as the library's, and "
+            "the model calls it often. Replace loops over pixels by operations on whole tensors, then submit again."
         )
     return Verdict(exercise.id, "PASS", message, uses_library=uses_library, slowness=slowness)

@@ -45,9 +45,8 @@ class Certificate:
     def problems(self) -> list[str]:
         """What is wrong with the exercise's checks, one line each; empty: certified."""
         found = [f"mutant {name} survives all properties" for name, by in self.killed.items() if not by]
-        found += [
-            f"mutant {name} gets the hint of {to or 'none'}" for name, to in self.hints.items() if self.killed[name] and to != name
-        ]
+        wrong = {name: to for name, to in self.hints.items() if self.killed[name] and to != name}
+        found += [f"mutant {name} gets the hint of {to or 'none'}" for name, to in wrong.items()]
         found += [f"right answer rejected: {name}" for name in self.rejected]
         if len(self.survivors) > (1 - LEAST) * self.generated:
             found += [f"generated mutant survives: {text}" for text in self.survivors]

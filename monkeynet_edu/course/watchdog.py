@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class TooSlow(BaseException):  # noqa: N818 (not an Exception, so that `except Exception` in a loop does not swallow it)
+class TooSlow(BaseException):
     """Raised inside code that ran out of time."""
 
 
