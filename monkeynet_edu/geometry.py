@@ -34,9 +34,20 @@ def lattice(
 
 
 def to_pixels(points: Tensor, height: int, width: int) -> Tensor:
-    """Turns points (..., 2) from [-1, 1] into pixels (column, row); the inverse of the lattice: (x + 1)/2·(W-1)."""
-    extent = torch.tensor([width - 1, height - 1], device=points.device, dtype=points.dtype)
-    return (points + 1) / 2 * extent
+    """Turns points into pixels; the inverse of the lattice: column = (x + 1)/2·(W-1), row = (y + 1)/2·(H-1).
+
+    Args:
+        points: (..., 2), (x, y) in [-1, 1].
+        height: H.
+        width: W.
+
+    Returns:
+        (..., 2): column and row; the centre of the upper left pixel is (0, 0).
+    """
+    x, y = points.unbind(dim=-1)
+    column = (x + 1) / 2 * (width - 1)
+    row = (y + 1) / 2 * (height - 1)
+    return torch.stack([column, row], dim=-1)
 
 
 def warp(image: Tensor, deformation: Tensor) -> Tensor:
@@ -72,7 +83,10 @@ def compose(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (B, h, w, 2), from the final frame to the source.
     """
-    return warp(second.permute(0, 3, 1, 2), first.clamp(-1, 1)).permute(0, 2, 3, 1)
+    planes = second.permute(0, 3, 1, 2)  # (B, 2, H, W): a picture of where to read
+    inside = first.clamp(-1, 1)
+    read = warp(planes, inside)  # (B, 2, h, w)
+    return read.permute(0, 2, 3, 1)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
