@@ -213,7 +213,8 @@ class Character:
         p = self.proportions
         build = "slender" if p.build < 0.95 else "stout" if p.build > 1.08 else "of middling build"
         height = "small" if p.height < 0.95 else "tall" if p.height > 1.01 else "of middling height"
-        hair = {"hat": "a straw hat", "band": "a headband", "bun": "a bun", "tail": "a ponytail"}.get(self.hairstyle, f"{self.hairstyle} hair")
+        worn = {"hat": "a straw hat", "band": "a headband", "bun": "a bun", "tail": "a ponytail"}
+        hair = worn.get(self.hairstyle, f"{self.hairstyle} hair")
         pattern = "" if self.pattern == "plain" else f" with {self.pattern}"
         return (
             f"{self.name}, {height} and {build}, with {hair}, jacket {self.colours.jacket}{pattern}, "
