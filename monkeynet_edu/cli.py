@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from monkeynet_edu import __version__
+from monkeynet_edu.course import commands as course_commands
 from monkeynet_edu.errors import UserError
 
 if TYPE_CHECKING:
@@ -844,6 +845,9 @@ def lab() -> None:
     if not notebooks.is_dir():
         raise UserError(f"{notebooks}: expected the lessons, got no such folder; run this in a clone of the repository")
     raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyterlab", "--notebook-dir", str(notebooks)]))
+
+
+course_commands.register(app)
 
 
 # ---------------------------------------------------------------------------------------------------------------- main

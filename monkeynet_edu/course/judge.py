@@ -255,7 +255,7 @@ def _run(probe: _Probe, tried: str, work: Callable[[], Any]) -> Any:
         if "meta" in str(error) or "kernel" in str(error) or "implemented for" in str(error):
             raise _Broken(_explained(probe.answer, error), tried) from None
         raise _NotWritten from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _Broken(_explained(probe.answer, error), tried) from None
 
 
@@ -430,7 +430,7 @@ def _results(exercise: Exercise, function: Function, calls: Sequence[Call]) -> l
     try:
         with time_limit(SECONDS):
             return [exercise.result(function, call) for call in calls]
-    except (Exception, TooSlow):
+    except (Exception, SystemExit, TooSlow):
         return None
 
 
@@ -455,7 +455,7 @@ def _diagnosed(exercise: Exercise, answer: Function, found: Violation) -> Verdic
         try:
             with time_limit(SECONDS):
                 picture = exercise.picture(answer, original(exercise.target))
-        except (Exception, TooSlow):
+        except (Exception, SystemExit, TooSlow):
             picture = found.picture  # the answer cannot be drawn: the numbers stand
     return Verdict(
         exercise.id, "FAIL", found.message, found.tried, found.expected, found.got, hint, name, picture
