@@ -14,6 +14,39 @@ def level_width(width: int, max_width: int, level: int) -> int:
     return min(max_width, width << level)
 
 
+def down(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
+    """What a Down block computes: convolution → norm → ReLU → 2×2 average pool.
+
+    Args:
+        x: (B, C_in, H, W).
+        conv: a convolution that keeps H and W.
+        norm: a batch norm over its output channels.
+
+    Returns:
+        (B, C_out, H/2, W/2).
+    """
+    features = norm(conv(x))  # (B, C_out, H, W)
+    active = F.relu(features)
+    return F.avg_pool2d(active, 2)
+
+
+def up_and_concatenate(below: Tensor, skip: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
+    """One step up in a U-Net: nearest ×2 → convolution → norm → ReLU, then the skipped level is put behind it.
+
+    Args:
+        below: (B, C_in, H, W), from the level below.
+        skip: (B, C_skip, 2H, 2W), the encoder's level of this resolution.
+        conv: a convolution that keeps height and width.
+        norm: a batch norm over its output channels.
+
+    Returns:
+        (B, C_out + C_skip, 2H, 2W).
+    """
+    larger = F.interpolate(below, scale_factor=2.0, mode="nearest")
+    features = F.relu(norm(conv(larger)))  # (B, C_out, 2H, 2W)
+    return torch.cat([features, skip], dim=1)
+
+
 class DownBlock(nn.Module):
     """conv3×3 → batch norm → ReLU → 2×2 average pool: (B, C_in, H, W) → (B, C_out, H/2, W/2)."""
 
@@ -24,20 +57,20 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Halves the resolution."""
-        return F.avg_pool2d(F.relu(self.norm(self.conv(x))), 2)
+        return down(x, self.conv, self.norm)
 
 
 class UpBlock(nn.Module):
-    """nearest ×2 → conv3×3 → batch norm → ReLU: (B, C_in, H, W) → (B, C_out, 2H, 2W)."""
+    """nearest ×2 → conv3×3 → batch norm → ReLU, beside a skipped level: (B, C_in, H, W) → (B, C_out + C_skip, 2H, 2W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Doubles the resolution."""
-        return F.relu(self.norm(self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))))
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Doubles the resolution and appends the encoder's level of that resolution."""
+        return up_and_concatenate(below, skip, self.conv, self.norm)
 
 
 class GroupBlock(nn.Module):
@@ -114,7 +147,7 @@ class Decoder(nn.Module):
         """What the last convolution reads; see :meth:`forward`."""
         out = levels[-1]
         for block, skip in zip(self.up_blocks, reversed(levels[:-1]), strict=True):
-            out = torch.cat([block(out), skip], dim=1)
+            out = block(out, skip)
         return out
 
     def forward(self, levels: list[Tensor]) -> Tensor:

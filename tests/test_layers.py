@@ -36,7 +36,8 @@ def test_an_up_block_repeats_pixels_before_it_convolves() -> None:
     block, x = UpBlock(3, 5).eval(), random(2, 3, 4, 3)
     repeated = x.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
     wanted = F.relu(F.conv2d(repeated, block.conv.weight, block.conv.bias, padding=1) / (1 + 1e-5) ** 0.5)
-    torch.testing.assert_close(block(x), wanted)
+    skip = random(2, 4, 8, 6)
+    torch.testing.assert_close(block(x, skip), torch.cat([wanted, skip], dim=1))
 
 
 def test_a_group_block_does_not_mix_groups() -> None:
@@ -83,7 +84,7 @@ def test_the_decoder_puts_its_own_output_before_the_level_and_leaves_the_list_al
     assert all(a is b for a, b in zip(levels, before, strict=True))
     assert torch.equal(out[:, 4:], levels[0])
     first, second = decoder.up_blocks
-    assert torch.equal(out[:, :4], second(torch.cat([first(levels[2]), levels[1]], dim=1)))
+    assert torch.equal(out[:, :4], second(first(levels[2], levels[1]), levels[0])[:, :4])
 
 
 def test_the_last_convolution_is_optional() -> None:

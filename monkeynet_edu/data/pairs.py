@@ -158,11 +158,10 @@ class PairSampler:
                 f"clip {clip.name}: expected frames of {self._size[1]}x{self._size[0]} pixels as in other clips, "
                 f"came {size[1]}x{size[0]}; open the data set with a size"
             )
-        first, second = _two_frames(len(clip.frames), reach, rng)
-        if rng.random() < self.augmentation.time_flip:
-            return clip.frames[[second, first]]
-        pair = clip.frames[[first, second]]
-        return pair[:, :, ::-1] if rng.random() < self.augmentation.horizontal_flip else pair
+        widest = max(1, round(reach * (len(clip.frames) - 1)))
+        whole = widest >= len(clip.frames) - 1
+        drawn = two_frames(len(clip.frames), rng) if whole else near_frames(len(clip.frames), widest, rng)
+        return flip_pair(clip.frames[list(drawn)], self.augmentation.time_flip, self.augmentation.horizontal_flip, rng)
 
     def _augment(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         chosen, count = self.augmentation, len(images)
@@ -178,15 +177,47 @@ class PairSampler:
         return images
 
 
-def _two_frames(length: int, reach: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Two different frames in order, at most a share `reach` of the clip apart (but neighbours always may be drawn)."""
-    widest = max(1, round(reach * (length - 1)))
-    if widest >= length - 1:
-        first, second = sorted(rng.choice(length, size=2, replace=False).tolist())
-        return first, second
+def two_frames(length: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Draws two different frames of a clip, the earlier one first; all pairs are equally likely.
+
+    Args:
+        length: frames in the clip, at least 2.
+        rng: where the randomness comes from: the same generator, the same frames.
+
+    Returns:
+        Indices (source, driving), 0 <= source < driving < length.
+    """
+    drawn = rng.choice(length, size=2, replace=False)
+    first, second = sorted(drawn.tolist())
+    return first, second
+
+
+def near_frames(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Draws two different frames in order, at most ``widest`` frames apart (``widest`` < ``length``); see `two_frames`."""
     gap = int(rng.integers(1, widest + 1))
     first = int(rng.integers(0, length - gap))
     return first, first + gap
+
+
+def flip_pair(
+    pair: npt.NDArray[np.uint8], time_flip: float, horizontal_flip: float, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Swaps a pair's frames in time, or else mirrors both, or else leaves them as they are.
+
+    Args:
+        pair: (2, H, W, 3), source and driving frame.
+        time_flip: probability of swapping source and driving frame.
+        horizontal_flip: probability of mirroring both frames left to right, where time was not flipped.
+        rng: where the randomness comes from; time is drawn first.
+
+    Returns:
+        (2, H, W, 3).
+    """
+    if rng.random() < time_flip:
+        return pair[::-1]
+    if rng.random() < horizontal_flip:
+        return pair[:, :, ::-1]
+    return pair
 
 
 def _on(images: Tensor, values: npt.NDArray[np.float64]) -> Tensor:
