@@ -28,7 +28,7 @@ LIMIT_MEGABYTES = 1000
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_PEAK = "from monkeynet_edu.course.execution import peak_megabytes\n\nprint(peak_megabytes())"
+PEAK = "from monkeynet_edu.course.execution import peak_megabytes\n\nprint(peak_megabytes())"
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -84,13 +84,16 @@ def environment(scratch: Path, **changes: str) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------------------- the build
 
 
-def execute(notebook: NotebookNode, name: str, watch: Callable[[int], None] = lambda index: None) -> Cost:
+def execute(
+    notebook: NotebookNode, name: str, watch: Callable[[int], None] = lambda index: None, *, devices: str = ""
+) -> Cost:
     """Runs all cells in a new kernel, in an empty folder, and leaves the outputs in the notebook.
 
     Args:
         notebook: changed in place: outputs that would differ from run to run are made stable, see :func:`stabilise`.
         name: of the lesson, for errors.
         watch: told the number of each cell when it begins.
+        devices: graphics cards that it may use (``"0"``); none by default, so that outputs do not depend on the machine.
 
     Raises:
         UserError: a cell raised, ran too long, or hid an error in a widget; one line with lesson, cell and error.
@@ -105,7 +108,7 @@ def execute(notebook: NotebookNode, name: str, watch: Callable[[int], None] = la
         at[0] = cell_index
         watch(cell_index)
 
-    notebook.cells.append(code_cell(_PEAK))
+    notebook.cells.append(code_cell(PEAK))
     with tempfile.TemporaryDirectory(prefix="lesson-", ignore_cleanup_errors=True) as folder:
         client = nbclient.NotebookClient(
             notebook,
@@ -118,7 +121,7 @@ def execute(notebook: NotebookNode, name: str, watch: Callable[[int], None] = la
         )
         began = time.monotonic()
         try:
-            client.execute(env=environment(Path(folder)))
+            client.execute(env=environment(Path(folder), CUDA_VISIBLE_DEVICES=devices))
         except CellExecutionError as error:
             said = f"{error.ename}: {one_line(error.evalue)}"
             raise UserError(f"{name}, cell {at[0]}: {said}; mend it, nothing was written") from None
@@ -195,15 +198,23 @@ def parameters_of(path: Path) -> set[str]:
 
 
 def run_guarded(
-    path: Path, output: Path, parameters: Mapping[str, Any], protected: Path, scratch: Path, seconds: float = LIMIT_SECONDS
+    path: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    protected: Path,
+    folder: Path,
+    scratch: Path,
+    seconds: float = LIMIT_SECONDS,
 ) -> str:
     """Runs a notebook through papermill in a process of its own: no network, nothing under `protected` can be written.
 
     Args:
-        path: the notebook to run; the kernel works in its folder.
+        path: the notebook to run.
         output: where the executed notebook goes, whether it raised or not.
         parameters: for the cell tagged ``parameters``.
         protected: the checkout; its package is the one that is imported.
+        folder: where the kernel works.
         scratch: for progress, caches and what else a run may write.
         seconds: after this long the run is stopped.
 
@@ -226,7 +237,7 @@ def run_guarded(
         OMP_NUM_THREADS="1",
     )
     program = "import sys; from monkeynet_edu.course.execution import papermill; papermill(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, str(path), str(output), json.dumps(dict(parameters))]
+    command = [sys.executable, "-c", program, str(path), str(output), str(folder), json.dumps(dict(parameters))]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=scratch, env=settings, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -237,11 +248,11 @@ def run_guarded(
     return one_line("\n".join(reversed(said.splitlines()))) if process.returncode else ""
 
 
-def papermill(path: str, output: str, parameters: str) -> None:
-    """Runs one notebook in its folder and saves it, whether it raised or not; errors go to standard error."""
+def papermill(path: str, output: str, folder: str, parameters: str) -> None:
+    """Runs one notebook in a folder and saves it, whether it raised or not; errors go to standard error."""
     from papermill import PapermillExecutionError, execute_notebook
 
-    options = {"kernel_name": "python3", "progress_bar": False, "cwd": str(Path(path).parent)}
+    options = {"kernel_name": "python3", "progress_bar": False, "cwd": folder}
     try:
         execute_notebook(path, output, json.loads(parameters), **options)
     except PapermillExecutionError as error:

@@ -258,8 +258,7 @@ def _parameters(function: ast.FunctionDef) -> str:
 def _must_name_constants(text: str, parts: Parts) -> None:
     """A constant such as 1e-7 cannot be guessed; the learner's text has to hold it."""
     told = {float(number) for number in re.findall(r"\d+\.?\d*(?:[eE][-+]?\d+)?", text)}
-    tree = ast.parse(textwrap.dedent(parts.body))
-    for node in ast.walk(tree):
-        tiny = isinstance(node, ast.Constant) and isinstance(node.value, float) and 0 < node.value < _TINY
-        if tiny and node.value not in told:
-            raise ValueError(f"expected the constant {node.value!r} of the solution in the steps or the statement; name it")
+    values = [node.value for node in ast.walk(ast.parse(textwrap.dedent(parts.body))) if isinstance(node, ast.Constant)]
+    for value in values:
+        if isinstance(value, float) and 0 < value < _TINY and value not in told:
+            raise ValueError(f"expected the constant {value!r} of the solution in the steps or the statement; name it")
