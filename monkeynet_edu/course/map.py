@@ -67,7 +67,7 @@ def _all_boxes() -> dict[str, Box]:
         ),
         *_stack(
             Box("motion", "Motion M", "04", 395, 100, 185, 250),
-            [("shifts", "shifted copies"), ("masks", "masks: coarse flow"), ("flow", "flow + residual")],
+            [("shifts", "shifted copies"), ("masks", "masks × shifts"), ("flow", "whole flow")],
         ),
         *_stack(
             Box("generator", "Generator G", "05", 630, 100, 185, 250),

@@ -354,9 +354,9 @@ def ledger(progress: Progress) -> Picture | str:
     """How well the learner knows what she knows: a plot once there are 20 answers, before that how many are missing."""
     known = calibration(progress.predictions())
     if known.answers < ENOUGH:
-        missing = ENOUGH - known.answers
+        missing, noun = ENOUGH - known.answers, "prediction" if known.answers == 1 else "predictions"
         return (
-            f"{known.answers} predictions answered and revealed; {missing} more and you see how well your sureness "
+            f"{known.answers} {noun} answered and revealed; {missing} more and you see how well your sureness "
             "matches being right."
         )
     from matplotlib.figure import Figure
