@@ -100,7 +100,8 @@ class Banner:
             for name, text in self._rows()
         )
         table = f'<table style="margin:0.3em 0">{rows}</table>' if rows else ""
-        picture = self.verdict.picture._repr_html_() if self.verdict.picture else ""
+        drawn = self.verdict.drawn()
+        picture = drawn._repr_html_() if drawn else ""
         return (
             f'<div role="status" aria-live="polite" style="border-left:6px solid {colour};{_BOX}">'
             f'<strong style="color:{colour}">{sign} {self.status}</strong> '

@@ -6,6 +6,7 @@ An exercise is data. `judge` runs it, `verify` certifies it, `build` writes it i
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import textwrap
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.viz import Picture
 
 Function = Callable[..., Any]
+Drawing = Callable[[], "Picture | None"]
 Level = Literal["worked", "order", "blanks", "stub", "blank page"]
 LEVELS: tuple[Level, ...] = ("worked", "order", "blanks", "stub", "blank page")
 
@@ -32,11 +34,11 @@ class Violation(Exception):  # noqa: N818 (an answer that is wrong is no error o
         tried: what the function was given, in words.
         expected: what should have come out.
         got: what came out.
-        picture: of both, where that tells more.
+        picture: draws both, where that tells more; called only when it is shown.
     """
 
     def __init__(
-        self, message: str, tried: str = "", expected: str = "", got: str = "", picture: Picture | None = None
+        self, message: str, tried: str = "", expected: str = "", got: str = "", picture: Drawing | None = None
     ) -> None:
         super().__init__(message)
         self.message, self.tried, self.expected, self.got, self.picture = message, tried, expected, got, picture
@@ -296,7 +298,11 @@ def expect(got: Any, expected: Any, message: str, tried: str = "", tolerance: fl
         where = tuple(int(i) for i in torch.unravel_index(gap.argmax(), gap.shape))
         place = f" at {list(where)}" if where else ""
         raise Violation(
-            message, tried, f"{float(b[where]):.5g}{place}", f"{float(a[where]):.5g}{place}", comparison(a, b)
+            message,
+            tried,
+            f"{float(b[where]):.5g}{place}",
+            f"{float(a[where]):.5g}{place}",
+            functools.partial(comparison, a, b),
         )
 
 

@@ -8,13 +8,14 @@ hint; any other wrong answer gets the property that it violates, never a guess.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from torch import Tensor
 from monkeynet_edu.course import install
 from monkeynet_edu.course.exercise import (
     Call,
+    Drawing,
     Exercise,
     Function,
     Violation,
@@ -33,7 +35,9 @@ from monkeynet_edu.course.exercise import (
     tensors,
 )
 from monkeynet_edu.course.watchdog import TooSlow, time_limit
-from monkeynet_edu.viz import Picture
+
+if TYPE_CHECKING:
+    from monkeynet_edu.viz import Picture
 
 Status = Literal["PASS", "FAIL", "NOT ATTEMPTED", "ERROR"]
 SLOW = 5.0  # times the library's time
@@ -53,7 +57,7 @@ class Verdict:
         got: what came out.
         hint: of the mutant that the answer behaves like, or empty.
         mutant: its name, or empty.
-        picture: of what was expected and what came, where that tells more.
+        picture: draws what was expected and what came, where that tells more.
         uses_library: the answer calls the very function that it is to replace.
         slowness: time in multiples of the library's, where it is more than allowed; else 0.
     """
@@ -66,7 +70,7 @@ class Verdict:
     got: str = ""
     hint: str = ""
     mutant: str = ""
-    picture: Picture | None = field(default=None, compare=False)
+    picture: Drawing | None = field(default=None, compare=False)
     uses_library: bool = False
     slowness: float = 0.0
 
@@ -74,6 +78,16 @@ class Verdict:
     def installs(self) -> bool:
         """Whether the model will run on this answer."""
         return self.status == "PASS" and not self.uses_library and not self.slowness
+
+    def drawn(self) -> Picture | None:
+        """The picture; None where there is none, or the answer is so wrong that it cannot be drawn."""
+        if self.picture is None:
+            return None
+        try:
+            with time_limit(SECONDS):
+                return self.picture()
+        except (Exception, SystemExit, TooSlow):
+            return None  # the words and numbers stand
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the picture."""
@@ -452,11 +466,7 @@ def _diagnosed(exercise: Exercise, answer: Function, found: Violation) -> Verdic
     hint = next((m.hint for m in exercise.mutants if m.name == name), "")
     picture = found.picture
     if exercise.picture is not None:
-        try:
-            with time_limit(SECONDS):
-                picture = exercise.picture(answer, original(exercise.target))
-        except (Exception, SystemExit, TooSlow):
-            picture = found.picture  # the answer cannot be drawn: the numbers stand
+        picture = functools.partial(exercise.picture, answer, original(exercise.target))
     return Verdict(
         exercise.id, "FAIL", found.message, found.tried, found.expected, found.got, hint, name, picture
     )
