@@ -230,7 +230,7 @@ SOFTMAX = Exercise(
         ),
     ),
     alternatives=(_softmax_two_axes, _softmax_loops, _softmax_logsumexp),
-    box="detector",
+    box="heatmap",
     differentiable=("logits",),
 )
 
@@ -374,7 +374,7 @@ MEAN = Exercise(
     ),
     alternatives=(_mean_matrix, _mean_einsum, _mean_wide_loop),
     survivors=_same_lattice(f"x = {_MEAN_X}", f"y = {_MEAN_Y}"),
-    box="detector",
+    box="mean",
     differentiable=("heatmap",),
 )
 
@@ -550,7 +550,7 @@ COVARIANCE = Exercise(
     ),
     alternatives=(_covariance_outer, _covariance_matrix, _covariance_wide_loop),
     survivors=_same_distances(),
-    box="detector",
+    box="covariance",
     differentiable=("heatmap",),
 )
 
@@ -730,7 +730,7 @@ AXES = Exercise(
         ),
     ),
     alternatives=(_axes_eigh, _axes_trace_and_determinant, _axes_svd),
-    box="detector",
+    box="covariance",
     observe=_axes_seen,
 )
 
@@ -933,7 +933,7 @@ GAUSSIAN = Exercise(
     ),
     alternatives=(_gaussian_einsum, _gaussian_closed_form, _gaussian_columns),
     survivors=_same_distances(),
-    box="detector",
+    box="gaussian",
 )
 
 
