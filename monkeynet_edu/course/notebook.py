@@ -95,18 +95,34 @@ class LessonSession:
         verdict = judge(exercise, answer)
         if callable(answer) and verdict.status != "NOT ATTEMPTED":
             self._last[exercise_id] = answer
-        self._record(exercise, answer, verdict)
-        return Banner(verdict, self._next_step(exercise, verdict))
+        kept = self._record(exercise, answer, verdict)
+        return Banner(verdict, kept or self._next_step(exercise, verdict))
 
-    def _record(self, exercise: Exercise, answer: Function | None, verdict: Verdict) -> None:
-        source = _source(answer) if callable(answer) else ""
-        installs = verdict.installs and bool(source)
-        self.progress.record_verdict(self.lesson.number, exercise.id, verdict.status, source, installs)
+    def _record(self, exercise: Exercise, answer: Function | None, verdict: Verdict) -> str:
+        """Keeps and installs an answer; says so where later lessons cannot run on it."""
+        source = _source(answer, exercise.name) if callable(answer) else ""
+        trouble = self._not_alone(exercise, source) if verdict.installs else ""
+        kept = verdict.installs and not trouble
+        self.progress.record_verdict(self.lesson.number, exercise.id, verdict.status, source, kept)
         if verdict.installs and answer is not None:
             install.install(exercise, answer)
             self._seen_calls[exercise.id] = 0
         if verdict.status == "PASS":
             self.progress.write_my_monkeynet("\n".join(lesson.imports for lesson in lessons.all_lessons()))
+        return trouble
+
+    def _not_alone(self, exercise: Exercise, source: str) -> str:
+        """Why an answer cannot run outside this notebook, or nothing."""
+        call = exercise.inputs()[0]
+        try:
+            function = compile_function(source, exercise.name, self.lesson.namespace(), f"<your {exercise.name}>")
+            exercise.result(function, call)
+        except Exception as error:
+            return (
+                f"It runs here, but not on its own ({type(error).__name__}: {error}), so later lessons will use the "
+                "library's. Put helpers and constants inside the function, then submit again."
+            )
+        return ""
 
     def _next_step(self, exercise: Exercise, verdict: Verdict) -> str:
         if verdict.status == "PASS":
@@ -254,13 +270,16 @@ def _user_namespace(caller: dict[str, Any]) -> dict[str, Any]:
     return caller if shell is None else dict(shell.user_ns)
 
 
-def _source(function: Function) -> str:
-    """Text of a function, or nothing where there is none (a lambda, a built-in)."""
+def _source(function: Function, name: str) -> str:
+    """Text that defines a function under the exercise's name, or nothing where there is none (a built-in)."""
     try:
         text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     except (OSError, TypeError):
         return ""
-    return text if text.lstrip().startswith(("def ", "@")) else ""
+    if not text.startswith(("def ", "@")):
+        return text if text.startswith(f"{name} =") else ""
+    own = getattr(function, "__name__", name)
+    return text if own == name else f"{text}\n\n{name} = {own}\n"
 
 
 def _gif(frames: np.ndarray[Any, Any], fps: float) -> bytes:
