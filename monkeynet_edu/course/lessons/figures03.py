@@ -48,8 +48,9 @@ def _draw_moments(axis: Axes, heatmap: Tensor, title: str) -> str:
     axis.imshow(heatmap, cmap="Greys", vmin=0, vmax=top, extent=(left, right, bottom, upper), aspect="auto")
     axis.set_box_aspect(height / width)
     _add_ellipse(axis, (x, y), half.tolist(), degrees)
-    axis.plot(px, py, "s", color=_PEAK, markersize=13 if few else 8, fillstyle="none", markeredgewidth=1.5, label="strongest pixel")
-    axis.plot(x, y, "P", color=_MEAN, markersize=9 if few else 6, markeredgecolor="white", label="mean h")
+    square, cross = (13, 9) if few else (8, 6)
+    axis.plot(px, py, "s", color=_PEAK, markersize=square, fillstyle="none", markeredgewidth=1.5, label="strongest pixel")
+    axis.plot(x, y, "P", color=_MEAN, markersize=cross, markeredgecolor="white", label="mean h")
     if few:
         points = geometry.lattice(height, width).reshape(-1, 2).tolist()
         for share, (gx, gy) in zip(heatmap.flatten().tolist(), points, strict=True):
@@ -101,7 +102,7 @@ def figure_temperature(logits: Tensor, temperatures: Sequence[float]) -> Picture
     """What the temperature does to a map of logits (H, W): its shares, mean and ellipse at each temperature."""
     maps = [keypoints.spatial_softmax(logits[None, None], t)[0, 0] for t in temperatures]
     titles = [f"T = {t:g}, peak {float(p.max()):.2g}" for t, p in zip(temperatures, maps, strict=True)]
-    finding = "The higher the temperature, the flatter the map, the wider the ellipse and the nearer to (0, 0) the mean."
+    finding = "The higher the temperature, the flatter the map, the wider the ellipse, the nearer to (0, 0) the mean."
     return figure_moments(maps, titles, finding)
 
 
