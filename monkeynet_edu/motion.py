@@ -68,21 +68,36 @@ def movement_heatmap(
 
 
 def displacements(source: Keypoints, driving: Keypoints) -> Tensor:
-    """h_source - h_driving with the background's zero first: (B, K, 2) twice → (B, K+1, 2).
+    """How far each part was moved, as a backward map: where to read relative to the driving pixel (Eq. 3).
 
-    The sign is that of a backward map: added to a driving pixel it says where to read in the source.
+    Args:
+        source: keypoints with ``mean`` (B, K, 2), (x, y) in [-1, 1].
+        driving: keypoints with ``mean`` (B, K, 2).
+
+    Returns:
+        (B, K+1, 2): h_source - h_driving of each keypoint. Part 0 is the background, which does not move.
     """
-    return F.pad(source.mean - driving.mean, (0, 0, 1, 0))
+    moved = source.mean - driving.mean  # (B, K, 2)
+    background = torch.zeros_like(moved[:, :1])  # (B, 1, 2)
+    return torch.cat([background, moved], dim=1)
 
 
 def shifted_copies(image: Tensor, shifts: Tensor) -> Tensor:
-    """The image read at lattice + shift, for each shift: (B, C, H, W), (B, N, 2) → (B, N, C, H, W)."""
-    b, c, h, w = image.shape
-    n = shifts.shape[1]
-    grid = geometry.lattice(h, w, device=image.device, dtype=shifts.dtype)
-    deformation = (grid + shifts[:, :, None, None, :]).flatten(0, 1)  # (B·N, H, W, 2)
-    copies = image.to(shifts.dtype)[:, None].expand(b, n, c, h, w).flatten(0, 1)
-    return torch.unflatten(geometry.warp(copies, deformation), 0, (b, n))
+    """The whole image once for each shift, read at lattice + shift.
+
+    Args:
+        image: (B, C, H, W).
+        shifts: (B, N, 2), (x, y) in [-1, 1] units.
+
+    Returns:
+        (B, N, C, H, W): copy n of image b is ``geometry.warp`` of it with the deformation lattice + shift n.
+    """
+    batch, count = shifts.shape[:2]
+    grid = geometry.lattice(*image.shape[-2:], device=image.device, dtype=shifts.dtype)  # (H, W, 2)
+    deformation = grid + shifts[:, :, None, None, :]  # (B, N, H, W, 2)
+    copies = image.to(shifts.dtype)[:, None].expand(batch, count, *image.shape[1:])
+    read = geometry.warp(copies.flatten(0, 1), deformation.flatten(0, 1))  # (B·N, C, H, W)
+    return torch.unflatten(read, 0, (batch, count))
 
 
 def movement_embedding(
@@ -121,8 +136,33 @@ def part_masks(logits: Tensor) -> Tensor:
 
 
 def coarse_flow(masks: Tensor, shifts: Tensor) -> Tensor:
-    """F_coarse = Σ_k mask_k·shift_k (Eq. 4): (B, K+1, H, W), (B, K+1, 2) → (B, H, W, 2) in [-1, 1] units."""
-    return torch.einsum("bkhw,bkd->bhwd", masks, shifts)
+    """The flow from parts: at every pixel the mean of the parts' shifts, weighted by the masks (Eq. 4).
+
+    Args:
+        masks: (B, K+1, H, W), sum 1 over the parts at every pixel, the background first.
+        shifts: (B, K+1, 2), (x, y) in [-1, 1] units, the background first.
+
+    Returns:
+        (B, H, W, 2): Σ_k mask_k·shift_k, (x, y) in [-1, 1] units.
+    """
+    weights = masks.flatten(2)  # (B, K+1, H·W)
+    flow = weights.transpose(1, 2) @ shifts  # (B, H·W, 2)
+    return torch.unflatten(flow, 1, masks.shape[-2:])
+
+
+def assemble_deformation(coarse: Tensor, residual: Tensor) -> Tensor:
+    """Where every driving pixel reads in the source: its own place, plus the flow from parts, plus the correction.
+
+    Args:
+        coarse: flow from parts (B, H, W, 2), (x, y) in [-1, 1] units.
+        residual: the network's correction as two channels (B, 2, H, W), x first, in the same units.
+
+    Returns:
+        (B, H, W, 2) points (x, y): the deformation that ``geometry.warp`` takes.
+    """
+    flow = coarse + residual.permute(0, 2, 3, 1)
+    grid = geometry.lattice(*coarse.shape[1:3], device=coarse.device, dtype=coarse.dtype)  # (H, W, 2)
+    return grid + flow
 
 
 @dataclass(frozen=True)
@@ -209,13 +249,12 @@ class MotionNetwork(nn.Module):
         logits = self.hourglass(x)
         logits = logits.to(source.mean.dtype)  # flow and masks leave the network's precision here
         masks = coarse = residual = None
-        flow = torch.zeros_like(logits[:, :2].permute(0, 2, 3, 1))
+        none = torch.zeros_like(logits[:, :2])
         if "coarse" in self.config.flow:
             masks = part_masks(logits[:, : self.parts])
             coarse = coarse_flow(masks, displacements(source, driving))
-            flow = flow + coarse
         if "residual" in self.config.flow:
-            residual = logits[:, -2:].permute(0, 2, 3, 1)
-            flow = flow + residual
-        grid = geometry.lattice(*logits.shape[-2:], device=flow.device, dtype=flow.dtype)
-        return Motion(grid + flow, masks, coarse, residual)
+            residual = logits[:, -2:]
+        flow = none.permute(0, 2, 3, 1) if coarse is None else coarse
+        deformation = assemble_deformation(flow, none if residual is None else residual)
+        return Motion(deformation, masks, coarse, None if residual is None else residual.permute(0, 2, 3, 1))
