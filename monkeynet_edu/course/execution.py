@@ -35,7 +35,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Cost:
-    """What an execution took: seconds without the start of the kernel, and the kernel's largest memory."""
+    """What an execution took: seconds (the kernel's start and end apart), and the kernel's largest memory in MB."""
 
     seconds: float
     megabytes: float
@@ -102,10 +102,10 @@ def execute(
     import nbclient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    at = [0]
+    begun: list[float] = []  # when each cell began; the last one is ours
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
-        at[0] = cell_index
+        begun.append(time.monotonic())
         watch(cell_index)
 
     notebook.cells.append(code_cell(PEAK))
@@ -115,25 +115,26 @@ def execute(
             timeout=LIMIT_SECONDS,
             kernel_name="python3",
             record_timing=False,
+            extra_arguments=["--log-level=ERROR"],
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
             on_cell_start=begin,
         )
-        began = time.monotonic()
         try:
             client.execute(env=environment(Path(folder), CUDA_VISIBLE_DEVICES=devices))
         except CellExecutionError as error:
             said = f"{error.ename}: {one_line(error.evalue)}"
-            raise UserError(f"{name}, cell {at[0]}: {said}; mend it, nothing was written") from None
+            raise UserError(f"{name}, cell {len(begun) - 1}: {said}; mend it, nothing was written") from None
         except (CellTimeoutError, DeadKernelError) as error:
-            raise UserError(f"{name}, cell {at[0]}: {one_line(str(error))}; mend it, nothing was written") from None
-        seconds = time.monotonic() - began
+            raise UserError(
+                f"{name}, cell {len(begun) - 1}: {one_line(str(error))}; mend it, nothing was written"
+            ) from None
     last = notebook.cells.pop()
     found = faults(notebook)
     if found:
         raise UserError(f"{name}, {found[0]}; mend it, nothing was written")
     stabilise(notebook)
-    return Cost(seconds, float(last.outputs[0].text))
+    return Cost(begun[-1] - begun[0], float(last.outputs[0].text))
 
 
 def stabilise(notebook: NotebookNode) -> None:
@@ -232,7 +233,7 @@ def run_guarded(
     settings = environment(
         scratch,
         MONKEYNET_GUARD=str(protected),
-        PYTHONPYCACHEPREFIX=str(scratch.parent / "pycache"),
+        PYTHONDONTWRITEBYTECODE="1",
         PYTHONPATH=os.pathsep.join([str(guard), str(protected), str(PACKAGE_ROOT)]),
         OMP_NUM_THREADS="1",
     )

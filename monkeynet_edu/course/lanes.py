@@ -8,6 +8,7 @@ papermill, from a read-only copy of the checkout, without network.
 
 from __future__ import annotations
 
+import compileall
 import re
 import shutil
 import time
@@ -83,11 +84,12 @@ class Run:
 # ------------------------------------------------------------------------------------------------------------- running
 
 
-def read_only_copy(root: Path, target: Path) -> Path:
+def read_only_copy(root: Path, target: Path, shipped: Sequence[str] = SHIPPED) -> Path:
     """A copy of what a checkout ships that nobody but root may write; see also `guard`, which holds root back, too."""
-    for name in SHIPPED:
+    for name in shipped:
         if (root / name).is_dir():
             shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    compileall.compile_dir(target, quiet=2)  # as a checkout that has been used; nothing is to be written later
     for path in [*target.rglob("*"), target]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     return target
@@ -175,12 +177,20 @@ class Runs:
         scratch: for the copy and for everything that is written.
         lessons: number to (name of the files, lesson).
         workers: executions at a time.
+        shipped: folders of the checkout that are copied.
     """
 
-    def __init__(self, root: Path, scratch: Path, lessons: Mapping[str, tuple[str, Lesson]], workers: int = 2) -> None:
+    def __init__(
+        self,
+        root: Path,
+        scratch: Path,
+        lessons: Mapping[str, tuple[str, Lesson]],
+        workers: int = 2,
+        shipped: Sequence[str] = SHIPPED,
+    ) -> None:
         need("papermill", "nbval")
         self.scratch = scratch
-        self.copy = read_only_copy(root, scratch / "checkout")
+        self.copy = read_only_copy(root, scratch / "checkout", shipped)
         self.folders = Folders.of(self.copy)
         self.lessons = lessons
         self._pool = ThreadPoolExecutor(workers)

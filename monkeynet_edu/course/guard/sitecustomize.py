@@ -40,7 +40,7 @@ def _deny_writing(event: str, arguments: tuple[Any, ...], protected: str) -> Non
         _, mode, flags = arguments
         if not (set(mode or "") & set("wax+") or (flags or 0) & _WRITING):
             return
-    for path in arguments[:2]:
+    for path in arguments[: 1 if event == "open" else 2]:
         if isinstance(path, str | bytes | os.PathLike):
             whole = os.path.abspath(os.fsdecode(path))
             if whole == protected or whole.startswith(protected + os.sep):
