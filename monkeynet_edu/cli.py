@@ -21,7 +21,6 @@ from monkeynet_edu.course import commands as course_commands
 from monkeynet_edu.errors import UserError
 
 if TYPE_CHECKING:
-    from monkeynet_edu.animation import Animation
     from monkeynet_edu.data.datasets import Clip
     from monkeynet_edu.data.video import Frames
     from monkeynet_edu.doctor import Finding
@@ -35,7 +34,6 @@ ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
 _SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
 _PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute"
 _LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
-_LARGE_POSE_GAP = 0.4  # people in one stance: 0.15 at most; neutral faces: 0.3; in mid-movement: 0.45
 
 app = typer.Typer(
     name="monkeynet-edu",
@@ -142,6 +140,9 @@ ClipKeypoints = Annotated[
     bool, typer.Option("--clip-keypoints", help="Keep keypoints inside the frame.", rich_help_panel=_TRANSFER)
 ]
 SideBySide = Annotated[bool, typer.Option("--side-by-side", help="Show source, driving clip and animation, enlarged.")]
+Label = Annotated[
+    str, typer.Option("--label", help="Word in the corner of every generated frame; an empty one for none.", metavar="WORD")
+]
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers
@@ -536,18 +537,23 @@ def animate(
     clip_keypoints: ClipKeypoints = False,
     fit: FitOption = "crop",
     side_by_side: SideBySide = False,
+    label: Label = "synthetic",
     model: ModelOption = None,
     preset: PresetOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Animate a picture with the motion of a clip."""
+    """Animate a picture with the motion of a clip.
+
+    Says first whether the model knows such pictures and whether the poses fit. Every generated frame is marked as
+    synthetic. Animate people only with their consent.
+    """
     import torch
 
-    from monkeynet_edu.animation import Transfer
+    from monkeynet_edu.animation import Transfer, mark_synthetic
     from monkeynet_edu.animation import animate as run_animation
     from monkeynet_edu.data.video import fit as fit_frames
-    from monkeynet_edu.data.video import read_image, read_video, to_tensor, write_video
+    from monkeynet_edu.data.video import read_image, read_video, to_frames, to_tensor, write_video
 
     _check_ending(out)
     wanted = _reference_number(reference)
@@ -560,11 +566,13 @@ def animate(
     chosen = mode or net.config.transfer
     if chosen == "absolute" and clip_keypoints:
         raise UserError("--clip-keypoints: expected --mode relative, got absolute, whose keypoints are inside; drop it")
+    _say_domain(net, model, {"picture": image[None], "film": video[:: len(video) // 32 + 1]})
     frame = _align(net, image, video, wanted, where) if chosen == "relative" else 0
     transfer = Transfer(chosen, frame, scaling, covariance, clip_keypoints)
     with torch.no_grad():
         made = run_animation(net, image, video, where, transfer)
-    write_video(out, _animated_frames(picture, film.frames, made, side_by_side), film.fps)
+    generated = mark_synthetic(to_frames(made.prediction), label)
+    write_video(out, _beside(picture, film.frames, generated) if side_by_side else generated, film.fps)
     typer.echo(f"{out}: {len(film.frames)} frames, {film.fps or 25:g} a second")
 
 
@@ -578,22 +586,45 @@ def _reference_number(reference: str) -> int | None:
 
 
 def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: Device) -> int:
-    """The reference frame; says which, and warns where its pose is far from the source's."""
-    from monkeynet_edu.animation import closest_reference, detect_clip, pose_gaps
+    """The reference frame; says which and how well it fits, and what to do where it does not."""
+    from monkeynet_edu.alignment import align
+    from monkeynet_edu.animation import detect_clip
 
     if wanted is not None and wanted >= len(video):
         raise UserError(f"--reference: expected a frame from 0 to {len(video) - 1}, got {wanted}; or give auto")
     net.eval()
-    still, motion = detect_clip(net, image[None], where), detect_clip(net, video, where)
-    frame = closest_reference(still, motion) if wanted is None else wanted
-    gap = float(pose_gaps(still, motion)[frame])
-    _say(f"reference frame: {frame} of {len(video)} ({'chosen by pose' if wanted is None else 'as asked'}, gap {gap:.2f})")
-    if gap > _LARGE_POSE_GAP:
+    found = align(detect_clip(net, image[None], where), detect_clip(net, video, where), wanted)
+    _say(f"{found.describe()} ({'chosen by pose' if wanted is None else 'as asked'})")
+    if found.verdict == "poor":
+        _say(f"warning: {found.advice()}")
+    return found.reference
+
+
+def _say_domain(net: MonkeyNet, model: str | None, pictures: dict[str, Any]) -> None:
+    """Says whether the model was trained on such pictures, where that is known."""
+    from monkeynet_edu.alignment import Domain, domain_path
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.paths import weights_path
+
+    shipped = model is None or model in MINIATURES
+    path = domain_path(weights_path(model or "mini-taichi") if shipped else Path(str(model)).expanduser())
+    if not path.is_file():
+        _say(f"domain: unknown, since {path.name} is not beside the weights")
+        return
+    try:
+        domain = Domain.load(path, net)
+    except UserError as error:
+        _say(f"domain: unknown ({error})")
+        return
+    net.eval()
+    scores = {name: float(domain.scores(net, frames).median()) for name, frames in pictures.items()}
+    _say(f"domain: {', '.join(f'{name} {score:.2f}' for name, score in scores.items())} (up to 1: as in training)")
+    strange = " and ".join(name for name, score in scores.items() if score > 1)
+    if strange:
         _say(
-            f"warning: its pose is far from the source's (gap {gap:.2f}, good below {_LARGE_POSE_GAP}); relative transfer "
-            "breaks down there: choose a clip or a --reference that begins in the source's pose, or --mode absolute"
+            f"warning: the {strange} is unlike anything that these weights were trained on, so expect smears; take weights "
+            "trained on such pictures (--model), or train them on clips of that kind (monkeynet-edu train)"
         )
-    return frame
 
 
 def _check_ending(out: Path) -> None:
@@ -611,15 +642,11 @@ def _check_ending(out: Path) -> None:
             raise UserError(str(error).replace(f"{Path(scratch) / out.name}", str(out))) from None
 
 
-def _animated_frames(picture: Frames, driving: Frames, made: Animation, side_by_side: bool) -> Frames:
-    """The animation alone, or between what it was made from."""
+def _beside(picture: Frames, driving: Frames, generated: Frames) -> Frames:
+    """The animation between what it was made from."""
     from monkeynet_edu import demo as show
-    from monkeynet_edu.data.video import to_frames
 
-    frames = to_frames(made.prediction)
-    if not side_by_side:
-        return frames
-    row = [show.enlarge(clip) for clip in (picture[None], driving, frames)]
+    row = [show.enlarge(clip) for clip in (picture[None], driving, generated)]
     return show.film_of([row], columns=["source", "driving", "animation"])
 
 
@@ -835,16 +862,19 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 @app.command(rich_help_panel="Installation")
 def lab() -> None:
-    """Open the lessons in JupyterLab."""
+    """Open the lessons in JupyterLab, the first one in front."""
     import importlib.util
     import subprocess
 
     if importlib.util.find_spec("jupyterlab") is None:
         raise UserError('jupyterlab: expected it to be installed, it is not; run `pip install -e ".[lab]"` in the clone')
-    notebooks = Path(__file__).resolve().parent.parent / "notebooks"
-    if not notebooks.is_dir():
-        raise UserError(f"{notebooks}: expected the lessons, got no such folder; run this in a clone of the repository")
-    raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyterlab", "--notebook-dir", str(notebooks)]))
+    clone = Path(__file__).resolve().parent.parent
+    lessons = sorted((clone / "notebooks").glob("*.ipynb"))
+    if not lessons:
+        raise UserError(f"{clone / 'notebooks'}: expected the lessons, got none; run this in a clone of the repository")
+    first = f"/lab/tree/notebooks/{lessons[0].name}"
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={clone}", f"--ServerApp.default_url={first}"]
+    raise typer.Exit(subprocess.call(command))
 
 
 course_commands.register(app)

@@ -41,8 +41,9 @@ LAYERS = [
     "losses",
     "model",
     "official",
-    "training",
     "monitor",
+    "training",
+    "alignment",
     "animation",
     "prediction",
     "metrics",
@@ -340,7 +341,7 @@ def fenced_command(readme: str, name: str) -> str:
 
 
 def run_ci(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHON": sys.executable, "MONKEYNET_CI_NO_APT": "1"}
     return subprocess.run(
         ["bash", str(folder / ".ci" / "run"), *arguments], env=environment, capture_output=True, text=True, timeout=120
     )

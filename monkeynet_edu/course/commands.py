@@ -103,7 +103,7 @@ def build(
 ) -> None:
     """Build notebooks/ and solutions/ from the lessons' sources."""
     if importlib.util.find_spec("jupytext") is None or importlib.util.find_spec("nbclient") is None:
-        raise UserError('build: expected jupytext and nbclient to be installed; run `pip install -e ".[test]"` in the clone')
+        raise UserError('build: expected jupytext and nbclient to be installed; run `pip install -e ".[test]"`')
     from monkeynet_edu.course import build as builder
 
     builder.run(numbers, check_only, text, force, measure)
