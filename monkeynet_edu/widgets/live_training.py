@@ -28,7 +28,8 @@ Preview = Callable[[], viz.ArrayLike]
 
 _PAUSE_BETWEEN_PICTURES = 0.5  # seconds: at most two a second
 _SHARE_OF_TIME = 9  # a picture waits for nine times what the last one took, so that drawing takes a tenth at most
-_CURVE = (200, 110)
+_CURVE = (220, 110)
+_PREVIEW = 128
 _MARGIN = 22
 _INK = (40, 40, 40)
 
@@ -51,20 +52,19 @@ def curve(name: str, steps: Sequence[float], values: Sequence[float]) -> viz.Pix
     width, height = _CURVE
     image = Image.new("RGB", (width, height), "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(11)
+    said = f"{name}: {values[-1]:.3g}" if values else f"{name}: –"
     points = np.array([(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(v)]).reshape(-1, 2)
-    last = f"{values[-1]:.3g}" if len(values) else "–"
-    pen.text((4, 3), f"{name}: {last}", fill=_INK, font=font)
     pen.rectangle((4, _MARGIN, width - 5, height - _MARGIN + 4), outline=(190, 190, 190))
     if len(points) > 1:
         low, high = points.min(axis=0), points.max(axis=0)
+        said = f"{name}: {values[-1]:.3g}  ({low[1]:.3g} to {high[1]:.3g})"
         size = np.array([width - 16, height - 2 * _MARGIN - 4])
         place = (points - low) / np.where(high > low, high - low, 1)
         place[:, 1] = 1 - place[:, 1]
         pen.line([tuple(p) for p in (place * size + (8, _MARGIN + 4)).tolist()], fill=_INK, width=2)
         pen.text((4, height - 16), f"{low[0]:.0f}", fill=_INK, font=font)
         pen.text((width - 5, height - 16), f"step {high[0]:.0f}", fill=_INK, font=font, anchor="ra")
-        pen.text((width - 9, _MARGIN + 2), f"{high[1]:.3g}", fill=(110, 110, 110), font=font, anchor="ra")
-        pen.text((width - 9, height - _MARGIN - 10), f"{low[1]:.3g}", fill=(110, 110, 110), font=font, anchor="ra")
+    pen.text((4, 3), said, fill=_INK, font=font)
     return np.asarray(image)
 
 
@@ -88,6 +88,8 @@ def picture_of_training(rows: Sequence[Row], preview: viz.Pixels | None, state: 
     table = [curves[i : i + 3] for i in range(0, len(curves), 3)]
     sheet = viz.grid(table)
     if preview is not None:
+        factor = -(-_PREVIEW // preview.shape[0])  # small frames are enlarged
+        preview = preview.repeat(factor, 0).repeat(factor, 1)
         sheet = viz.grid([[sheet], [preview]])
     first = {name: next(row[name] for row in rows if name in row) for name in names}
     last = {name: next(row[name] for row in reversed(rows) if name in row) for name in names}
@@ -146,7 +148,9 @@ class Dashboard(Live):
             self._go_on.set()
 
     def wait(self, seconds: float | None = None) -> Still:
-        """Waits until the training ends, then returns its picture; interrupting the kernel stops the training.
+        """Waits until the training ends, then returns its picture.
+
+        A kernel that waits hears no button; interrupting it (the ■ of the notebook) stops the training as Stop does.
 
         Args:
             seconds: at most so long; None waits for the end.
@@ -154,8 +158,10 @@ class Dashboard(Live):
         Raises:
             BaseException: what the training raised.
         """
+        end = math.inf if seconds is None else time.monotonic() + seconds
         try:
-            self._thread.join(seconds)
+            while self._thread.is_alive() and time.monotonic() < end:
+                self._thread.join(0.1)  # a longer one cannot be interrupted everywhere
         except KeyboardInterrupt:
             self.stop()
             self._thread.join()

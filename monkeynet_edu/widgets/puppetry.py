@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,17 @@ _HINT = (
     "Drag a numbered point with the mouse or a finger. From the keyboard: Tab or a digit picks a point, arrow keys move "
     "it, with Shift in finer steps, Ctrl+Z takes back. Record notes how you move the points; Play shows it as a film."
 )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One processor thread: at this size a second gains little, and the browser needs a core too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Stage:
@@ -52,7 +65,7 @@ class Stage:
             n = len(part)
             still = Keypoints(self.home.mean.expand(n, -1, -1), self.home.cov.expand(n, -1, -1, -1))
             levels = [level.expand(n, *level.shape[1:]) for level in self._encoded]
-            with torch.inference_mode(), self._device.autocast():
+            with torch.inference_mode(), self._device.autocast(), _one_thread():
                 made = self._model.generator(self._batch.expand(n, -1, -1, -1), still, Keypoints(part, still.cov), levels)
             drawn.append(to_frames(made.prediction))
         return np.concatenate(drawn)

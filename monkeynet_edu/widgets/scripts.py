@@ -1,6 +1,7 @@
 """Scripts and style sheet of the live views, as text: they travel in the notebook's messages, no build.
 
-Every root element carries `data-lm-suppress-shortcuts`: without it JupyterLab would keep arrow keys, digits and Z.
+Everything that takes the focus carries `data-lm-suppress-shortcuts`: without it JupyterLab would keep arrow keys, digits
+and Z. It has to stand on the element itself: JupyterLab asks the innermost one first.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ _COMMON = """
 function make(tag, attributes = {}, parent = null, text = "") {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (["button", "input", "select"].includes(tag)) node.setAttribute("data-lm-suppress-shortcuts", "true");
   if (text) node.textContent = text;
   if (parent) parent.append(node);
   return node;
 }
 function frameOf(model, el) {
-  const root = make("section", { class: "mk", "aria-label": model.get("title"), "data-lm-suppress-shortcuts": "true" }, el);
+  const root = make("section", { class: "mk", "aria-label": model.get("title") }, el);
   make("h4", {}, root, model.get("title"));
   make("p", {}, root, model.get("hint"));
   return root;
