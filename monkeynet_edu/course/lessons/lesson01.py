@@ -196,7 +196,7 @@ LATTICE = Exercise(
         ),
     ),
     alternatives=(_lattice_by_meshgrid, _lattice_by_loops, _lattice_by_affine_grid),
-    box="warp",
+    box="lattice",
 )
 
 # ----------------------------------------------------------------------------------------------------------- to_pixels
@@ -310,7 +310,7 @@ TO_PIXELS = Exercise(
     ),
     alternatives=(_pixels_by_extent, _pixels_in_double, _pixels_by_loops),
     differentiable=("points",),
-    box="warp",
+    box="to-pixels",
 )
 
 # ------------------------------------------------------------------------------------------------------- bilinear_warp
@@ -650,7 +650,7 @@ COMPOSE = Exercise(
     alternatives=(_compose_by_flows, _compose_by_coordinate, _compose_by_border_padding),
     differentiable=("first", "second"),
     picture=_compose_picture,
-    box="warp",
+    box="compose",
 )
 
 LESSON = Lesson(
