@@ -5,14 +5,19 @@ Videos are (T, 3, H, W) here: one source, one driving clip, time as the batch of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
+from monkeynet_edu import alignment
+from monkeynet_edu.data.video import Frames
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.generator import Generated
 from monkeynet_edu.keypoints import Keypoints, inverse_covariance
@@ -74,6 +79,36 @@ def hull_area(points: Tensor) -> float:
         return 0.0
 
 
+def hull_scale(source: Tensor, reference: Tensor) -> float:
+    """How much larger the source's figure is than the reference's: √(hull area / hull area) of points (K, 2) each.
+
+    The root, since movements are lengths: a figure twice as tall and twice as wide has four times the area. Points
+    without a hull say nothing about size: 1.
+    """
+    ours = hull_area(source)
+    theirs = hull_area(reference)
+    if min(ours, theirs) == 0:
+        return 1.0
+    return math.sqrt(ours / theirs)
+
+
+def relative_means(source: Tensor, driving: Tensor, reference: int, scale: float = 1.0) -> Tensor:
+    """Moves the source's points as the driving points have moved since the reference frame (Eq. 10).
+
+    Args:
+        source: h_source (1, K, 2).
+        driving: h_driving,t (T, K, 2).
+        reference: the driving frame whose pose counts as the source's.
+        scale: movements are multiplied by it.
+
+    Returns:
+        (T, K, 2): h_source + scale·(h_driving,t - h_driving,reference).
+    """
+    start = driving[reference]
+    movement = scale * (driving - start)
+    return source + movement
+
+
 def adapt_covariance(driving: Tensor, reference: Tensor, source: Tensor) -> Tensor:
     """Carries the change of covariance over to the source: A = Σ_t Σ_1⁻¹ Σ_source, made symmetric and positive.
 
@@ -116,41 +151,13 @@ def transfer_keypoints(source: Keypoints, driving: Keypoints, transfer: Transfer
             raise UserError("clip: expected 'relative' transfer, got 'absolute'; leave clip out: driving means are inside")
         return driving
     reference = driving[transfer.reference : transfer.reference + 1]
-    movement = driving.mean - reference.mean
-    if transfer.scaling == "hull":
-        areas = hull_area(source.mean[0]), hull_area(reference.mean[0])
-        movement = movement * (areas[0] / areas[1]) ** 0.5 if min(areas) > 0 else movement
-    mean = source.mean + movement
+    scale = hull_scale(source.mean[0], reference.mean[0]) if transfer.scaling == "hull" else 1.0
+    mean = relative_means(source.mean, driving.mean, transfer.reference, scale)
     if transfer.clip:
         mean = mean.clamp(-1, 1)
     if transfer.covariance == "adapted":
         return Keypoints(mean, adapt_covariance(driving.cov, reference.cov, source.cov))
     return Keypoints(mean, driving.cov)
-
-
-def pose_gaps(source: Keypoints, driving: Keypoints) -> Tensor:
-    """How far each driving pose (T, K) is from the source's (1, K): (T,), 0 the same, about 1.4 unrelated.
-
-    It is the distance of the sets of keypoints without their centre and size, so that a bigger or shifted figure does
-    not count. Relative transfer breaks down where the reference is far (the limitation that section 3.5 names).
-    """
-
-    def shape(mean: Tensor) -> Tensor:
-        centred = mean - mean.mean(dim=-2, keepdim=True)
-        return centred / centred.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(1e-6)
-
-    return (shape(driving.mean) - shape(source.mean)).square().sum(dim=(-2, -1)).sqrt()
-
-
-def closest_reference(source: Keypoints, driving: Keypoints) -> int:
-    """The driving frame that relative transfer should start from: where the poses of both are alike.
-
-    It is the first, as published, unless another one is less than half as far: two characters differ in shape even when
-    they stand alike, and small differences of the gap tell nothing.
-    """
-    gaps = pose_gaps(source, driving)
-    nearest = int(gaps.argmin())
-    return nearest if gaps[nearest] < gaps[0] / 2 else 0
 
 
 @torch.no_grad()
@@ -194,7 +201,8 @@ def animate(
         image: (3, H, W) in [0, 1], H and W multiples of ``model.config.stride``.
         driving: (T, 3, H, W) in [0, 1].
         device: where to compute.
-        transfer: how; ``auto``: as the model's configuration says, relative to :func:`closest_reference`.
+        transfer: how; ``auto``: as the model's configuration says, relative to the frame that
+            :func:`monkeynet_edu.alignment.align` chooses.
 
     Raises:
         UserError: frames that the networks cannot halve, no driving frame, or see :func:`transfer_keypoints`.
@@ -207,7 +215,7 @@ def animate(
     source = detect_clip(model, image[None], device)
     motion = detect_clip(model, driving, device)
     if transfer == "auto":
-        transfer = Transfer(model.config.transfer, closest_reference(source, motion))
+        transfer = Transfer(model.config.transfer, alignment.align(source, motion).reference)
     moved = transfer_keypoints(source, motion, transfer)
     return _collect(list(draw(model, image[None], source, moved, device)), source, motion, moved)
 
@@ -229,3 +237,24 @@ def _collect(drawn: list[Generated], source: Keypoints, driving: Keypoints, move
         driving,
         moved,
     )
+
+
+SYNTHETIC = "synthetic"
+
+
+def mark_synthetic(frames: Frames, label: str = SYNTHETIC) -> Frames:
+    """Writes a label into the lower right corner of all frames (T, H, W, 3) uint8: nobody shall take them for a recording.
+
+    In the pixels, where copying and converting leave it; metadata is lost at the first upload. An empty label changes
+    nothing.
+    """
+    if not label:
+        return frames
+    height, width = frames.shape[1:3]
+    font = ImageFont.load_default(max(8.0, 0.055 * height))
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(label))
+    box = Image.new("RGB", (min(right - left + 4, width), min(bottom - top + 3, height)), (24, 24, 24))
+    ImageDraw.Draw(box).text((2 - left, 1 - top), label, (255, 255, 255), font)
+    marked = frames.copy()
+    marked[:, height - box.height :, width - box.width :] = np.asarray(box)
+    return marked

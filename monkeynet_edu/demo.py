@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import viz
-from monkeynet_edu.animation import Animation, Transfer, animate, detect_clip, pose_gaps
+from monkeynet_edu.alignment import fit_score
+from monkeynet_edu.animation import Animation, Transfer, animate, detect_clip
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
 from monkeynet_edu.data.video import DEFAULT_FPS, Frames, to_frames, to_tensor, write_image, write_video
 from monkeynet_edu.errors import UserError
@@ -208,7 +209,7 @@ def choose_sources(model: MonkeyNet, pictures: Sequence[Frames], films: Sequence
     begin = detect_clip(model, to_tensor(np.stack([film[0] for film in films])), device)
 
     def gap(index: int) -> float:
-        return float(pose_gaps(still[index : index + 1], begin).sum())
+        return float(fit_score(still[index : index + 1], begin).sum())
 
     return [pictures[index] for index in sorted(range(len(pictures)), key=gap)]
 
