@@ -1,4 +1,4 @@
-"""A picture put together from shifted layers, and what the sprites know about whose motion a pixel follows: for lesson 04."""
+"""A picture put together from shifted layers, and whose motion each pixel of a sprite really follows: for lesson 04."""
 
 from __future__ import annotations
 
@@ -109,7 +109,13 @@ def _allowed(part: str) -> list[bool]:
 
 
 def error(picture: Tensor, target: Tensor, where: Tensor | None = None) -> float:
-    """Mean absolute difference of two pictures (1, 3, H, W), in grey values from 0 to 255; `where` (1, H, W) chooses pixels."""
+    """Mean absolute difference of two pictures, in grey values from 0 to 255.
+
+    Args:
+        picture: (1, 3, H, W) in [0, 1].
+        target: (1, 3, H, W) in [0, 1].
+        where: (1, H, W), the pixels that count; all by default.
+    """
     gap = 255 * (picture - target).abs().mean(dim=1)
     return float(gap.mean() if where is None else gap[where].mean())
 
