@@ -226,7 +226,9 @@ viz.figure_images([source, pushed, hits / hits.max()], ["frame 0", "pushed", "ho
 # ### Exercise 3: a warp by hand
 #
 # The library leaves this to one call of PyTorch's `grid_sample`. You write it out. Four pieces are missing. When it passes,
-# your version takes the place of `geometry.warp`, in this notebook and in the model.
+# your version takes the place of `geometry.warp`, in this notebook and in the model. If it fails, look at what it does all
+# the same: `with ex.run_mine("bilinear-warp"):` above some indented lines lets your last version drive them, right or
+# wrong.
 
 # %% exercise="bilinear-warp"
 

@@ -410,11 +410,11 @@ BILINEAR_WARP = Exercise(
     level="blanks",
     steps=(
         "sizes of the picture",
-        "where each pixel of the result reads: column and row in pixels, as long lists",
+        "where each pixel of the result reads, in pixels (`geometry.to_pixels` is yours by now), as long lists",
         "the neighbour to the upper left",
         "the picture as one long row of pixels, so that a pixel has one index",
         "a sum that starts at 0",
-        "for each of the four neighbours (row r, column c):",
+        "for each of the four neighbours, as pairs (row r, column c):",
         "the nearer, the heavier",
         "is there such a pixel?",
         "its index in the long row (kept inside, so that there is always something to read)",
@@ -588,8 +588,8 @@ COMPOSE = Exercise(
     steps=(
         "the second deformation as a picture with two channels (B, 2, H, W)",
         "the first one's points, those outside brought to the border",
-        "read the picture at the points",
-        "points last again",
+        "read that picture at these points: `warp`",
+        "points last again: (B, h, w, 2)",
     ),
     hints=(
         "Each pixel of the final frame asks `first` and gets a point of the middle frame. At that point, it asks `second`. "
