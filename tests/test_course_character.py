@@ -135,32 +135,31 @@ def test_the_kept_character_is_found_and_a_broken_one_is_the_default(tmp_path: P
     assert character.saved(kept) == Character()
 
 
-def controls(widget: object) -> dict[str, object]:
-    below = {k: v for child in getattr(widget, "children", ()) for k, v in controls(child).items()}
-    name = getattr(widget, "description", "") or type(widget).__name__
-    return {name: widget, **below}
-
-
 def test_the_designer_redraws_warns_and_keeps(tmp_path: Path) -> None:
-    pytest.importorskip("ipywidgets")
     kept = Progress.open(tmp_path / "progress.json")
-    parts = controls(character.designer(kept))
-    before = parts["Image"].value
-    parts["height"].value = 0.87
-    parts["jacket"].value = "#00ff00"
-    assert parts["Image"].value != before
-    assert "#00ff00" in parts["HTML"].value
-    parts["name"].value = ""
-    assert "expected 1 to 24" in parts["HTML"].value
-    parts["name"].value = "Ana <b>"
-    assert "Ana &lt;b&gt;" in parts["HTML"].value
+    shown = character.designer(kept)
+    before = shown.picture()
+    shown.set(height=0.87, jacket="#00ff00")
+    assert shown.picture().png != before.png
+    assert "#00ff00" in shown.picture().alt
+    shown.set(name="")
+    assert "expected 1 to 24" in shown.error
+    shown.set(name="Ana <b>")
+    assert shown.error == ""
+    assert "Ana &lt;b&gt;" in shown._repr_mimebundle_()["text/html"]
     assert kept.character() is None
-    parts["Keep this character"].click()
+    shown.set(keep=1)
+    assert "is kept" in shown.picture().said
     found = character.saved(kept)
     assert (found.name, found.proportions.height, found.colours.jacket) == ("Ana <b>", 0.87, "#00ff00")
+    shown.set(name="Another")
+    assert shown.picture().said == ""
+    assert character.saved(kept).name == "Ana <b>"
 
 
-def test_without_ipywidgets_the_designer_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+def test_without_a_front_end_the_designer_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    monkeypatch.delitem(sys.modules, "monkeynet_edu.widgets.front", raising=False)
     shown = character.designer(Progress.open(tmp_path / "progress.json"))
-    assert "Momo" in shown.alt
+    assert "Momo" in shown.picture().alt
+    assert shown.view is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,18 +9,20 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from monkeynet_edu.course.progress import Progress
 from monkeynet_edu.data.sprites import taichi
 from monkeynet_edu.data.sprites.engine import RGB, Clip, render
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.viz import Picture
+from monkeynet_edu.widgets import Button, Choice, Colour, Panel, Range, Still, Text, panel
+from monkeynet_edu.widgets.panels import Control, Values
 
 Frame = NDArray[np.uint8]
 
 LONGEST_NAME = 24
 MOTION, LENGTH = 3, 32
+KEEP = "keep"  # the designer's button
 _FILE_SAFE = re.compile(r"[^a-z0-9]+")
 
 
@@ -292,75 +293,40 @@ def design_state(character: Character, size: int = 192) -> tuple[Frame, str]:
     return np.concatenate(list(drawn.frames), axis=1), alt
 
 
-def _png(frame: Frame) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def designer(progress: Progress, character: Character | None = None) -> Any:
-    """The sprite designer: sliders, colours, name, place; the button keeps the character. Without ipywidgets: a picture.
+def designer(progress: Progress, character: Character | None = None) -> Panel:
+    """The sprite designer: sliders, colours, name, place; the button keeps the character.
 
     Args:
         progress: where the character is kept.
         character: to begin with; default the one kept.
     """
     start = character or saved(progress)
-    try:
-        import ipywidgets as widgets
-    except ImportError:
-        return start.picture()
-    return _designer(widgets, progress, start)
+    kept = 0
+
+    def draw(values: Values) -> Still:
+        nonlocal kept
+        chosen = start
+        for key, value in values.items():
+            if key != KEEP:
+                chosen = changed(chosen, key, value)
+        said = ""
+        if values[KEEP] > kept:
+            kept = values[KEEP]
+            progress.set_character(chosen.to_json())
+            said = f"{chosen.name} is kept and appears in the films of all lessons."
+        frame, alt = design_state(chosen)
+        return replace(Still.of((frame, alt)), said=said)
+
+    hint = "Everything here can be changed, and changed again later. Nothing is kept before you press the button."
+    return panel(draw, _controls(start), "Design your character", hint)
 
 
-def _controls(widgets: Any, start: Character) -> dict[str, Any]:
-    """One control for each thing that can be changed."""
-    style = {"description_width": "6em"}
-    controls: dict[str, Any] = {"name": widgets.Text(start.name, description="name", style=style)}
+def _controls(start: Character) -> list[Control]:
+    """One control for each thing that can be changed, and the button."""
+    controls: list[Control] = [Text("name", "name", start.name)]
     for key, (low, high) in PROPORTIONS.items():
-        value = getattr(start.proportions, key)
-        controls[key] = widgets.FloatSlider(value, min=low, max=high, step=0.01, description=key, style=style)
-    for item in fields(Colours):
-        value = getattr(start.colours, item.name)
-        controls[item.name] = widgets.ColorPicker(value=value, description=item.name, style=style)
-    for key, allowed in STYLES.items():
-        controls[key] = widgets.Dropdown(options=allowed, value=getattr(start, key), description=key, style=style)
-    controls["background"] = widgets.IntSlider(start.background, min=0, max=40, description="place", style=style)
-    return controls
-
-
-def _designer(widgets: Any, progress: Progress, start: Character) -> Any:
-    """The thin layer: controls change the character, the picture and its words follow."""
-    state = {"character": start}
-    controls = _controls(widgets, start)
-    frame, alt = design_state(start)
-    image = widgets.Image(value=_png(frame), format="png", width=2 * 192, height=192)
-    words = widgets.HTML(_status(alt))
-    keep = widgets.Button(description="Keep this character", button_style="primary")
-
-    def follow(key: str, value: Any) -> None:
-        try:
-            state["character"] = changed(state["character"], key, value)
-        except UserError as error:
-            words.value = _status(str(error))
-            return
-        frame, alt = design_state(state["character"])
-        image.value, words.value = _png(frame), _status(alt)
-
-    def on_keep(_: Any) -> None:
-        progress.set_character(state["character"].to_json())
-        words.value = _status(f"{state['character'].name} is kept and appears in the films of all lessons.")
-
-    for key, control in controls.items():
-        control.observe(lambda change, key=key: follow(key, change["new"]), names="value")
-    keep.on_click(on_keep)
-    half = (len(controls) + 1) // 2
-    items = list(controls.values())
-    columns = widgets.HBox([widgets.VBox(items[:half]), widgets.VBox(items[half:])])
-    return widgets.VBox([image, words, columns, keep])
-
-
-def _status(text: str) -> str:
-    import html
-
-    return f'<div role="status">{html.escape(text)}</div>'
+        controls.append(Range(key, key, low, high, 0.01, getattr(start.proportions, key)))
+    controls += [Choice(key, key, allowed, getattr(start, key)) for key, allowed in STYLES.items()]
+    controls.append(Range("background", "place", 0, 40, 1, min(start.background, 40)))
+    controls += [Colour(item.name, item.name, getattr(start.colours, item.name)) for item in fields(Colours)]
+    return [*controls, Button(KEEP, "Keep this character")]

@@ -167,7 +167,7 @@ class Panel(Live):
         with self._lock, self._errors_said():
             self.values |= values
             self._still = Still.of(self._draw(dict(self.values)))
-            self._show(image=self._still.png, alt=self._still.alt)
+            self._show(image=self._still.png, alt=self._still.alt, status=self._still.said)
 
     def _make_view(self) -> View:
         from monkeynet_edu.widgets.front import PanelView
@@ -179,6 +179,7 @@ class Panel(Live):
             values=dict(self.values),
             image=self._still.png,
             alt=self._still.alt,
+            status=self._still.said,
         )
         view.observe(lambda change: self._take(change["new"]) if change["new"] != self.values else None, "values")
         return view

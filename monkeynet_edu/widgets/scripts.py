@@ -26,7 +26,8 @@ STYLE = """
 .mk img { max-width: 100%; }
 .mk-stage { position: relative; touch-action: none; }
 .mk-stage canvas { display: block; border-radius: 4px; }
-.mk-point { position: absolute; width: 24px; height: 24px; margin: -12px 0 0 -12px; padding: 0; border-radius: 50%;
+.mk-point { position: absolute; width: 24px; height: 24px; margin: -12px 0 0 -12px; padding: 0;
+  border-radius: 50% !important;
   border: 2px solid #111; font: bold 12px/20px sans-serif; text-align: center; cursor: grab; touch-action: none;
   box-shadow: 0 0 0 1.5px #fff; opacity: .85; }
 .mk-point:focus, .mk-point:hover { opacity: 1; z-index: 3; }
@@ -133,10 +134,12 @@ function build(model, tools, control) {
 }
 function render({ model, el }) {
   const root = frameOf(model, el);
+  const image = make("img", {}, make("figure", {}, root));
   const tools = make("div", { class: "mk-tools", role: "group", "aria-label": "Controls" }, root);
+  // Below the picture, except where there is nothing but buttons: a picture that grows would move them away.
+  if (model.get("controls").every((control) => control.kind === "button")) root.insertBefore(tools, image.parentNode);
   const parts = Object.fromEntries(model.get("controls").map((c) => [c.name, build(model, tools, c)]));
   const status = make("p", { class: "mk-status", role: "status" }, root);
-  const image = make("img", {}, make("figure", {}, root));
   const words = make("ul", { class: "mk-words", "aria-live": "polite" }, root);
   let url = "";
   const showValues = () => {

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from monkeynet_edu import viz
+from monkeynet_edu.errors import UserError
 
 if TYPE_CHECKING:
     from monkeynet_edu.widgets.front import View
@@ -33,10 +34,12 @@ class Still:
     Attributes:
         png: bytes of a PNG file.
         alt: what it shows, in words.
+        said: a sentence for the line below the controls, spoken by screen readers; empty for none.
     """
 
     png: bytes
     alt: str
+    said: str = ""
 
     @staticmethod
     def of(shown: Shown, dpi: int = 80) -> Still:
@@ -65,6 +68,8 @@ Shown = Still | viz.Picture | tuple[viz.ArrayLike, str]
 
 def say_error(error: BaseException) -> str:
     """An error in one or two sentences: what it was and the line of code that raised it."""
+    if isinstance(error, UserError):
+        return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" (in {last[0].name}, line {last[0].lineno}: {last[0].line})" if last else ""
     return f"{type(error).__name__}: {error or 'no message'}{where}"
