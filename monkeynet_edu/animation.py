@@ -243,10 +243,10 @@ SYNTHETIC = "synthetic"
 
 
 def mark_synthetic(frames: Frames, label: str = SYNTHETIC) -> Frames:
-    """Writes a label into the lower right corner of all frames (T, H, W, 3) uint8: nobody shall take them for a recording.
+    """Writes a label into the upper left corner of all frames (T, H, W, 3) uint8: nobody shall take them for a recording.
 
-    In the pixels, where copying and converting leave it; metadata is lost at the first upload. An empty label changes
-    nothing.
+    In the pixels, where copying and converting leave it; metadata is lost at the first upload. Above, since feet and
+    captions are below. An empty label changes nothing.
     """
     if not label:
         return frames
@@ -256,5 +256,5 @@ def mark_synthetic(frames: Frames, label: str = SYNTHETIC) -> Frames:
     box = Image.new("RGB", (min(right - left + 4, width), min(bottom - top + 3, height)), (24, 24, 24))
     ImageDraw.Draw(box).text((2 - left, 1 - top), label, (255, 255, 255), font)
     marked = frames.copy()
-    marked[:, height - box.height :, width - box.width :] = np.asarray(box)
+    marked[:, : box.height, : box.width] = np.asarray(box)
     return marked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,12 +13,13 @@ from monkeynet_edu.animation import (
     Transfer,
     adapt_covariance,
     animate,
-    closest_reference,
     detect_clip,
     draw,
     hull_area,
-    pose_gaps,
+    hull_scale,
+    mark_synthetic,
     reconstruct,
+    relative_means,
     transfer_keypoints,
 )
 from monkeynet_edu.errors import UserError
@@ -178,35 +180,39 @@ def test_relative_transfer_with_adapted_covariance_keeps_the_means():
     torch.testing.assert_close(moved.cov, adapt_covariance(driving.cov, driving[:1].cov, source.cov))
 
 
-def test_the_closest_reference_is_the_planted_frame_however_shifted_and_scaled():
-    torch.manual_seed(3)
-    poses = torch.randn(1, 10, 2) + 0.5 * torch.randn(7, 10, 2)
-    poses -= poses.mean(dim=1, keepdim=True)
-    source = keypoints(poses[4:5] + 0.1 * torch.randn(1, 10, 2))
-    # The planted frame has a size and a place of its own; if they counted, one of the others, all similar, would win.
-    for scales in ([1, 1, 1, 1, 6, 1, 1], [1, 1, 0.1, 1, 0.3, 1, 1]):
-        for place in (torch.zeros(2), torch.tensor([3.0, -2.0])):
-            shifts = torch.zeros(7, 1, 2)
-            shifts[4] = place
-            driving = keypoints(poses * torch.tensor(scales)[:, None, None] + shifts)
-            assert closest_reference(source, driving) == 4
+def test_the_scale_of_figures_is_the_root_of_the_ratio_of_their_areas():
+    assert hull_scale(SQUARE * 0.6, SQUARE * 0.2) == pytest.approx(3)  # nine times the area
+    wide = SQUARE * torch.tensor([2.0, 0.5])
+    assert hull_scale(wide, SQUARE) == pytest.approx(1)  # twice as wide, half as tall
+    line = torch.stack([torch.linspace(-1, 1, 4)] * 2, dim=-1)
+    assert hull_scale(SQUARE, line) == hull_scale(line, SQUARE) == 1
 
 
-def test_the_pose_gap_leaves_out_place_and_size():
-    mean = torch.tensor([[[-0.5, 0.0], [0.5, 0.0], [0.0, 0.4]]])
-    assert pose_gaps(keypoints(mean), keypoints(0.3 * mean + 0.2)).item() == pytest.approx(0, abs=1e-6)
-    # Two points on a line against the same line upright: unit vectors at a right angle, so √2 apart.
-    line = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]]])
-    assert pose_gaps(keypoints(line), keypoints(torch.cat([line, line.flip(-1)]))).tolist() == pytest.approx([0, 2**0.5])
+def test_relative_means_add_the_scaled_movement_since_the_reference():
+    source = torch.tensor([[[0.1, -0.2]]])
+    driving = torch.tensor([[[0.0, 0.5]], [[0.4, 0.3]], [[0.2, 0.7]]])
+    expected = torch.tensor([[[-0.7, 0.2]], [[0.1, -0.2]], [[-0.3, 0.6]]])
+    torch.testing.assert_close(relative_means(source, driving, 1, 2.0), expected)
 
 
-def test_the_first_frame_is_the_reference_unless_another_is_less_than_half_as_far():
-    base = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(1))
-    nudge = torch.randn(1, 10, 2, generator=torch.Generator().manual_seed(2))
-    source = keypoints(base)
-    far, nearer, near = (keypoints(base + size * nudge).mean for size in (0.2, 0.16, 0.05))
-    assert closest_reference(source, keypoints(torch.cat([far, nearer]))) == 0
-    assert closest_reference(source, keypoints(torch.cat([far, nearer, near]))) == 2
+# -------------------------------------------------------------------------------------------------------------- marking
+
+
+def test_every_frame_is_marked_in_its_corner_and_nowhere_else():
+    frames = np.random.default_rng(0).integers(60, 200, (3, 64, 64, 3)).astype(np.uint8)
+    before = frames.copy()
+    marked = mark_synthetic(frames)
+    assert np.array_equal(frames, before)
+    changed = (marked != frames).any(axis=-1)
+    rows, columns = np.where(changed.any(axis=0))
+    assert rows.max() < 14
+    assert columns.max() < 48
+    assert all((frame[:14, :48] > 210).all(axis=-1).sum() > 10 for frame in marked)  # white letters
+    assert np.array_equal(mark_synthetic(frames, ""), frames)
+
+
+def test_a_frame_smaller_than_the_mark_is_marked_as_far_as_it_goes():
+    assert mark_synthetic(np.zeros((1, 6, 8, 3), np.uint8)).shape == (1, 6, 8, 3)
 
 
 # -------------------------------------------------------------------------------------------------------------- drawing

@@ -432,15 +432,53 @@ def test_animate_hands_every_choice_to_the_transfer(
     assert seen == [animation.Transfer("relative", 2, "hull", "adapted", True), animation.Transfer("absolute")]
 
 
-def test_a_large_gap_between_poses_is_warned_of(
-    run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("score", "warned"), [(0.1, False), (0.9, True)])
+def test_poses_that_do_not_fit_are_warned_of(
+    run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, score: float, warned: bool
 ) -> None:
-    from monkeynet_edu import animation
+    from monkeynet_edu import alignment
 
-    monkeypatch.setattr(animation, "pose_gaps", lambda still, motion: torch.ones(len(motion)))
-    assert "warning: its pose is far" in run(*animate(weights, "--out", "a.gif")).err
-    monkeypatch.setattr(animation, "pose_gaps", lambda still, motion: torch.zeros(len(motion)))
-    assert "warning" not in run(*animate(weights, "--out", "a.gif")).err
+    found = alignment.Alignment(2, score, score, 0.9, 5)
+    monkeypatch.setattr(alignment, "align", lambda still, motion, wanted: found)
+    said = run(*animate(weights, "--out", "a.gif")).err
+    assert "reference frame: 2 of 5" in said
+    assert ("relative transfer will not work" in said) is warned
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(0.5, False), (3.0, True)])
+def test_a_picture_unlike_those_of_training_is_warned_of(
+    run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, factor: float, warned: bool
+) -> None:
+    from monkeynet_edu import alignment
+
+    own = place / "own.safetensors"
+    own.write_bytes(weights.read_bytes())
+    assert "domain: unknown" in run(*animate(own, "--out", "a.gif")).err
+    alignment.domain_path(own).write_bytes(b"foreign")
+    assert "domain: unknown" in run(*animate(own, "--out", "a.gif")).err
+    monkeypatch.setattr(alignment.Domain, "load", lambda path, model: Scores(factor))
+    said = run(*animate(own, "--out", "a.gif")).err
+    assert f"picture {factor:.2f}, film {factor:.2f}" in said
+    assert ("warning: the picture and film is unlike anything" in said) is warned
+
+
+class Scores:
+    """A domain that gives every picture the same score."""
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+
+    def scores(self, model: MonkeyNet, frames: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(frames),), self.score)
+
+
+def test_generated_frames_are_marked_unless_the_label_is_empty(run: Command, place: Path, weights: Path) -> None:
+    corner = {}
+    for name, more in (("a", ()), ("b", ("--label", ""))):
+        assert run(*animate(weights, *more, "--out", f"{name}.png")).code == 0
+        corner[name] = read_video(place / f"{name}.png").frames[:, :14, :40]
+    assert (corner["a"] > 200).all(axis=-1).any(axis=(1, 2)).all()
+    assert not (corner["b"] > 200).all(axis=-1).any()
 
 
 def test_side_by_side_is_wider_and_fit_pads_or_crops(run: Command, place: Path, weights: Path) -> None:
