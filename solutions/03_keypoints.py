@@ -1,15 +1,18 @@
 # %% [markdown]
 # # 03 · Keypoints
 #
-# Monkey-Net moves a picture by moving a handful of points on it. Nobody tells it where these points are: no person ever clicked on
-# an elbow. In this lesson you build the piece that finds them. It is surprisingly small: a map of numbers becomes *votes*, the votes become a **point** and an **ellipse**,
+# Monkey-Net moves a picture by moving a handful of points on it. Nobody tells it where these points are: no person ever
+# clicked on
+# an elbow. In this lesson you build the piece that finds them. It is surprisingly small: a map of numbers becomes
+# *votes*, the votes become a **point** and an **ellipse**,
 # and point and ellipse become a map again, which the rest of the model reads.
 #
 # <!-- header -->
 #
 # **You will be able to**
 # - turn a network's output into a distribution over pixels, and say what the temperature does to it;
-# - compute the mean and the covariance of such a map, by hand and in code, and say why a *mean* can be learned and a *maximum* cannot;
+# - compute the mean and the covariance of such a map, by hand and in code, and say why a *mean* can be learned and a
+#   *maximum* cannot;
 # - read a covariance: which axis is which, how far the ellipse reaches, how much it leans;
 # - recognise two ways in which such points fail: two peaks, and too few bits;
 # - check learned points against true ones, and say what "unsupervised" buys and what it costs.
@@ -27,8 +30,10 @@ ex.map()
 # %% [markdown]
 # ## 1. Somebody else's dots
 #
-# Here is your character, drawn by a program, so the program knows where every joint is: the *true joints*. Beside them are the ten points
-# that a trained Monkey-Net finds in the same picture. It was trained on films of other characters, with one task only: redraw a frame of
+# Here is your character, drawn by a program, so the program knows where every joint is: the *true joints*. Beside them
+# are the ten points
+# that a trained Monkey-Net finds in the same picture. It was trained on films of other characters, with one task only:
+# redraw a frame of
 # a film from another frame and the points. (The weights come with this repository; training your own is lesson 07.)
 
 # %%
@@ -45,11 +50,12 @@ model = MonkeyNet.load(paths.weights_path("mini-taichi"))  # on the CPU, in eval
 with torch.no_grad():
     found = model.detect(frames)  # Keypoints: mean (T, 10, 2), cov (T, 10, 2, 2)
 
-finding = "True joints sit on head, shoulders, arms and legs; of the learned points several crowd on the head and some lie off the body."
+finding = "True joints sit on head, shoulders, arms and legs; several learned points crowd on the head, some lie off the body."
 figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "learned keypoints"], finding)
 
 # %% [markdown]
-# The learned points are not joints, and some are odd. By the end of this lesson you will know what each of them is doing. The road from a picture to a point has four steps, and you write them all:
+# The learned points are not joints, and some are odd. By the end of this lesson you will know what each of them is
+# doing. The road from a picture to a point has four steps, and you write them all:
 #
 # | step | what | shape |
 # |---|---|---|
@@ -63,23 +69,30 @@ figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "le
 # %% [markdown]
 # ## 2. From logits to votes
 #
-# A *logit* is a network's raw number; it can be negative and has no unit. A **softmax** turns a row of logits $z_i$ into shares
+# A *logit* is a network's raw number; it can be negative and has no unit. A **softmax** turns a row of logits $z_i$
+# into shares
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}},$$
-# all positive, with the sum 1. You know it from classifiers, where it runs over classes. Here it runs **over the pixels of one map**: the question is not
+# all positive, with the sum 1. You know it from classifiers, where it runs over classes. Here it runs **over the pixels
+# of one map**: the question is not
 # "which keypoint is at this pixel?" but "at which pixel is this keypoint?".
 #
-# **By hand.** A map of two pixels has the logits $0$ and $\ln 3 \approx 1.10$. Then $e^0 = 1$, $e^{\ln 3} = 3$, the sum is 4, and the shares are ¼ and ¾.
+# **By hand.** A map of two pixels has the logits $0$ and $\ln 3 \approx 1.10$. Then $e^0 = 1$, $e^{\ln 3} = 3$, the sum
+# is 4, and the shares are ¼ and ¾.
 #
-# **Temperature.** Before the softmax all logits are divided by a number $T$, the temperature (Monkey-Net: 0.1). At $T = ½$ the logits become $0$ and $2\ln 3 = \ln 9$, the shares $\frac{1}{10}$ and $\frac{9}{10}$: *cold is sharp*.
+# **Temperature.** Before the softmax all logits are divided by a number $T$, the temperature (Monkey-Net: 0.1). At
+# $T = ½$ the logits become $0$ and $2\ln 3 = \ln 9$, the shares $\frac{1}{10}$ and $\frac{9}{10}$: *cold is sharp*.
 # At $T = 2$ they become $0$ and $\ln\sqrt3$, the shares 0.37 and 0.63: *hot is flat*.
 #
 # ### Exercise: spatial softmax
-# Fill in two blanks. `logits` is (B, K, H, W). Useful: `x.flatten(2)` makes one axis out of axis 2 and all that follow; `x.softmax(dim=…)` works along one axis; `x.view_as(y)` gives `x` the shape of `y` again.
+# Fill in two blanks. `logits` is (B, K, H, W). Useful: `x.flatten(2)` makes one axis out of axis 2 and all that follow;
+# `x.softmax(dim=…)` works along one axis; `x.view_as(y)` gives `x` the shape of `y` again.
 
 # %% exercise="spatial-softmax"
 
 # %% [markdown]
-# Now let it work: the detector's U-Net draws ten maps of logits for the first frame, and the library sends them through `spatial_softmax` – through yours, if it has passed. Our small model works at half size, so the maps have 32×32 pixels.
+# Now let it work: the detector's U-Net draws ten maps of logits for the first frame, and the library sends them through
+# `spatial_softmax` – through yours, if it has passed. Our small model works at half size, so the maps have 32×32
+# pixels.
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -90,7 +103,8 @@ viz.figure_heatmaps(heat[0], title="ten maps of votes for one frame")
 ex.used("spatial-softmax")
 
 # %% [markdown]
-# Each panel has its own scale; look at the largest share above it. Some maps are needles: a third of all votes on one pixel. Others are fog: the largest share is a few per cent. Remember their numbers.
+# Each panel has its own scale; look at the largest share above it. Some maps are needles: a third of all votes on one
+# pixel. Others are fog: the largest share is a few per cent. Remember their numbers.
 
 # %% [markdown]
 # ## 3. From votes to a point
@@ -107,10 +121,13 @@ ex.used("spatial-softmax")
 # | **y = 0** | 0 | ¼ | ¼ |
 # | **y = 1** | 0 | ¼ | 0 |
 #
-# The columns have the weights 0, ½, ½, so $h_x = 0·(-1) + ½·0 + ½·1 = ½$. The rows have the weights ¼, ½, ¼, so $h_y = ¼·(-1) + ½·0 + ¼·1 = 0$. The keypoint is $(½, 0)$: *between* two pixels. A mean knows fractions of pixels; a maximum does not.
+# The columns have the weights 0, ½, ½, so $h_x = 0·(-1) + ½·0 + ½·1 = ½$. The rows have the weights ¼, ½, ¼, so
+# $h_y = ¼·(-1) + ½·0 + ¼·1 = 0$. The keypoint is $(½, 0)$: *between* two pixels. A mean knows fractions of pixels; a
+# maximum does not.
 #
 # ### Exercise: the point of a heatmap
-# The calculation above, for all maps at once: first the weight of each column, then of each row. Mind which axis is which: a tensor is (B, K, **rows**, **columns**), a point is **(x, y)**, and x belongs to the columns.
+# The calculation above, for all maps at once: first the weight of each column, then of each row. Mind which axis is
+# which: a tensor is (B, K, **rows**, **columns**), a point is **(x, y)**, and x belongs to the columns.
 
 # %% exercise="heatmap-mean"
 
@@ -152,8 +169,10 @@ ex.reveal(
     "two-peaks",
     key,
     [
-        "All pixels vote, none is chosen: **soft-argmax is not argmax.** The point lands on nothing. Even when one peak gets 2.7 times the votes of the other, the point "
-        "only leans towards it. The large ellipse is the warning: the spread tells you that the point cannot be trusted. Training works against such maps, because a point on nothing moves nothing.",
+        "All pixels vote, none is chosen: **soft-argmax is not argmax.** The point lands on nothing. Even when one "
+        "peak gets 2.7 times the votes of the other, the point "
+        "only leans towards it. The large ellipse is the warning: the spread tells you that the point cannot be "
+        "trusted. Training works against such maps, because a point on nothing moves nothing.",
         figures.figure_moments(
             [two[0, 0], one_leads[0, 0]],
             ["two equal peaks", "the left one leads"],
@@ -164,7 +183,8 @@ ex.reveal(
 
 # %% [markdown]
 # ### Why not simply take the maximum?
-# Because training needs a gradient. Nudge one logit a little: the mean moves a little. The maximum stays where it is, or jumps: its derivative is 0 or does not exist, and no loss could ever tell the network "a little more to the left".
+# Because training needs a gradient. Nudge one logit a little: the mean moves a little. The maximum stays where it is,
+# or jumps: its derivative is 0 or does not exist, and no loss could ever tell the network "a little more to the left".
 
 # %%
 logits = torch.randn(1, 1, 5, 7, generator=torch.Generator().manual_seed(3), requires_grad=True)
@@ -192,7 +212,7 @@ ex.predict(
 )
 
 # %%
-sharp = 0.1 * heat[0, 3].log()  # logits back from shares, up to a constant that cancels
+sharp = 0.1 * heat[0, 3].log()  # from shares back to logits, up to a constant, which cancels
 at = {t: keypoints.heatmap_mean(keypoints.spatial_softmax(sharp[None, None], t))[0, 0] for t in (0.1, 10.0)}
 drift = float(at[10.0].norm() / at[0.1].norm())  # distance from the middle of the frame
 key = "same" if 0.9 < drift < 1.1 else "centre" if drift <= 0.9 else "random"
@@ -200,8 +220,10 @@ ex.reveal(
     "temperature",
     key,
     [
-        "At a high temperature all pixels have nearly the same say, and the mean of all pixels is the middle of the frame. No pixel overtook another: the *maximum* never moved. "
-        "Too cold has its price as well: one pixel takes all, and the gradient dries up (a winner that has everything does not feel a nudge). 0.1 is a compromise.",
+        "At a high temperature all pixels have nearly the same say, and the mean of all pixels is the middle of the "
+        "frame. No pixel overtook another: the *maximum* never moved. "
+        "Too cold has its price as well: one pixel takes all, and the gradient dries up (a winner that has "
+        "everything does not feel a nudge). 0.1 is a compromise.",
         figures.figure_temperature(sharp, (0.02, 0.1, 1.0, 10.0)),
     ],
 )
@@ -224,7 +246,9 @@ widgets.slider(
 #
 # A point alone does not tell a needle from fog. The **covariance** does: the mean of the squared distances from $h$,
 # $$\Sigma_k = \sum_g p_k(g)\,(g - h_k)(g - h_k)^\top = \begin{pmatrix} \sigma_{xx} & \sigma_{xy} \\ \sigma_{xy} & \sigma_{yy} \end{pmatrix}.$$
-# $(g-h)(g-h)^\top$ is a column times a row: all products of the two distances $d_x$ and $d_y$. So $\sigma_{xx}$ is the mean of $d_x^2$ (the *variance* in x), $\sigma_{yy}$ that of $d_y^2$, and $\sigma_{xy}$ that of $d_x d_y$: positive if x and y grow together, which, with $y$ downwards, is the **falling** diagonal ＼.
+# $(g-h)(g-h)^\top$ is a column times a row: all products of the two distances $d_x$ and $d_y$. So $\sigma_{xx}$ is the
+# mean of $d_x^2$ (the *variance* in x), $\sigma_{yy}$ that of $d_y^2$, and $\sigma_{xy}$ that of $d_x d_y$: positive if
+# x and y grow together, which, with $y$ downwards, is the **falling** diagonal ＼.
 #
 # **By hand**, with the map from above and $h = (½, 0)$:
 #
@@ -251,27 +275,29 @@ ex.predict(
 )
 
 # %%
-spot = torch.zeros(1, 1, 9, 9)
-spot[..., 4, 1:8] = 1
-spot[..., 3:6, 4] = 1
+g = geometry.lattice(15, 15)
+spot = torch.exp(-((g[..., 0] / 0.6) ** 2) - (g[..., 1] / 0.2) ** 2)[None, None]
 spot = spot / spot.sum()
 cov = keypoints.heatmap_covariance(spot, keypoints.heatmap_mean(spot))[0, 0]
-largest = max({"first": cov[0, 0], "last": cov[1, 1], "slant": cov[0, 1]}.items(), key=lambda item: float(item[1]))[0]
-key = "equal" if torch.allclose(cov[0, 0], cov[1, 1]) else largest
+entries = {"first": float(cov[0, 0]), "last": float(cov[1, 1]), "slant": float(cov[0, 1])}
+key = "equal" if torch.allclose(cov[0, 0], cov[1, 1]) else max(entries, key=entries.get)
 ex.reveal(
     "wide-spot",
     key,
     [
-        f"`cov[0, 0]` = {float(cov[0, 0]):.2f}, `cov[1, 1]` = {float(cov[1, 1]):.2f}. The indices of Σ are those of the *point* $(x, y)$, not those of the *map* [row, column].",
+        f"`cov[0, 0]` = {float(cov[0, 0]):.2f}, `cov[1, 1]` = {float(cov[1, 1]):.2f}. The indices of Σ are those of "
+        f"the *point* $(x, y)$, not those of the *map* [row, column].",
         figures.figure_moments([spot[0, 0]], ["a wide spot"], "A spot wider than tall has a lying ellipse."),
     ],
 )
 
 # %% [markdown]
 # ### Exercise: the spread of a heatmap
-# Now without blanks. `mean` is given, (B, K, 2). Two rules: subtract the mean *before* you square, and take the heatmap as it is (do not divide by its sum). Section 5 shows what happens without the first one.
+# Now without blanks. `mean` is given, (B, K, 2). Two rules: subtract the mean *before* you square, and take the heatmap
+# as it is (do not divide by its sum). Section 5 shows what happens without the first one.
 #
-# A reminder about broadcasting: `grid[0, :, 0]` has the shape (W,), `mean[..., 0:1]` (B, K, 1); their difference is (B, K, W).
+# A reminder about broadcasting: `grid[0, :, 0]` has the shape (W,), `mean[..., 0:1]` (B, K, 1); their difference is (B,
+# K, W).
 
 # %% exercise="heatmap-covariance"
 
@@ -281,16 +307,24 @@ with torch.no_grad():
 ex.used("heatmap-covariance")
 
 # %%
-print("covariance of the map computed by hand:", keypoints.heatmap_covariance(hand[None, None], torch.tensor([[[0.5, 0.0]]]))[0, 0].tolist())
+by_hand = keypoints.heatmap_covariance(hand[None, None], torch.tensor([[[0.5, 0.0]]]))[0, 0]
+print("covariance of the map computed by hand:", by_hand.tolist())
 
 # %% [markdown]
 # ## 5. Too few bits
 #
-# Statistics books offer a shortcut: variance = "mean of the squares minus square of the mean", $\sum p\,gg^\top - hh^\top$. On paper it is equal, and it saves a pass over the data. A computer, however, keeps a limited number of digits. GPUs like to compute in *bfloat16*, with 8 bits for the digits: between two and three decimal places.
+# Statistics books offer a shortcut: variance = "mean of the squares minus square of the mean",
+# $\sum p\,gg^\top - hh^\top$. On paper it is equal, and it saves a pass over the data. A computer, however, keeps a
+# limited number of digits. GPUs like to compute in *bfloat16*, with 8 bits for the digits: between two and three
+# decimal places.
 #
-# **By hand**, with three significant digits: a needle at $x = 0.900$ with the standard deviation 0.02 has the variance 0.0004. The mean square is $0.81 + 0.0004 = 0.8104$, kept as 0.810. The square of the mean is 0.810. The difference is **0**, and one unlucky rounding makes it negative. Two large, nearly equal numbers were subtracted and only their rounding errors remained: *catastrophic cancellation*.
+# **By hand**, with three significant digits: a needle at $x = 0.900$ with the standard deviation 0.02 has the variance
+# 0.0004. The mean square is $0.81 + 0.0004 = 0.8104$, kept as 0.810. The square of the mean is 0.810. The difference is
+# **0**, and one unlucky rounding makes it negative. Two large, nearly equal numbers were subtracted and only their
+# rounding errors remained: *catastrophic cancellation*.
 #
-# A covariance has to have a positive determinant $\sigma_{xx}\sigma_{yy} - \sigma_{xy}^2$ (it is the squared product of the half axes). We compute the covariances of all $32 × 10$ maps of your character with the shortcut, in bfloat16.
+# A covariance has to have a positive determinant $\sigma_{xx}\sigma_{yy} - \sigma_{xy}^2$ (it is the squared product of
+# the half axes). We compute the covariances of all $32 × 10$ maps of your character with the shortcut, in bfloat16.
 
 # %%
 ex.predict(
@@ -322,12 +356,18 @@ for temperature in (0.1, 0.05, 0.02):
     maps = keypoints.spatial_softmax(0.1 * heat.log(), temperature) + 1e-7
     centred = keypoints.heatmap_covariance(maps, keypoints.heatmap_mean(maps))
     bad[temperature] = share_of_bad(shortcut(maps.bfloat16()))
-    rows.append(f"- temperature {temperature}: {bad[temperature]:.0%} with the shortcut in bfloat16, {share_of_bad(centred):.0%} centred first, in float32")
+    fine = share_of_bad(centred)
+    rows.append(
+        f"- temperature {temperature}: {bad[temperature]:.0%} with the shortcut in bfloat16, {fine:.0%} centred "
+        f"first, in float32"
+    )
 key = "none" if bad[0.1] == 0 else "few" if bad[0.1] <= 0.05 else "many"
-ex.reveal("bits", key, "Maps with a determinant of 0 or less:\n\n" + "\n".join(rows) + "\n\nThe sharper the maps, the worse: and training sharpens them.")
+said = ["Maps with a determinant of 0 or less:", "\n".join(rows), "The sharper the maps, the worse: and training sharpens them."]
+ex.reveal("bits", key, "\n\n".join(said))
 
 # %% [markdown]
-# What does such a covariance do to the model? The next step needs its inverse, that is, a division by the determinant. Watch a single keypoint:
+# What does such a covariance do to the model? The next step needs its inverse, that is, a division by the determinant.
+# Watch a single keypoint:
 
 # %% tags=["nbval-ignore-output"]
 maps = keypoints.spatial_softmax(0.1 * heat.log(), 0.02) + 1e-7
@@ -336,30 +376,41 @@ t, k = [int(i) for i in (torch.linalg.det(wrong.double()) < 0).nonzero()[0]]
 right = keypoints.heatmap_covariance(maps, keypoints.heatmap_mean(maps))
 place = keypoints.heatmap_mean(maps)[t, k][None]
 drawn = [keypoints.gaussian_heatmap(Keypoints(place, c[t, k][None]), 32, 32)[0] for c in (right, wrong)]
-print(f"keypoint {k}, frame {t}: determinant {torch.linalg.det(right[t, k]):.1e} centred, {torch.linalg.det(wrong[t, k]):.1e} with the shortcut")
-print(f"largest value of its heatmap: {drawn[0].max():.3g} centred, {drawn[1].max():.3g} with the shortcut (it should be at most 1)")
+determinants = [float(torch.linalg.det(c[t, k])) for c in (right, wrong)]
+print(f"keypoint {k}, frame {t}: determinant {determinants[0]:.1e} centred, {determinants[1]:.1e} with the shortcut")
+print(f"largest value of its heatmap (at most 1): {drawn[0].max():.3g} centred, {drawn[1].max():.3g} with the shortcut")
 
 # %% [markdown]
-# A heatmap whose largest value is astronomical, or infinite, is multiplied, added, and in the next step every weight of the network is *NaN* ("not a number"). The first version of this library died this way after about a hundred training steps. Two rules came of it, and you have just followed the first:
+# A heatmap whose largest value is astronomical, or infinite, is multiplied, added, and in the next step every weight of
+# the network is *NaN* ("not a number"). A training with the shortcut died this way after about a hundred steps. Two
+# rules follow, and you have just kept the first:
 # 1. **Centre first**, then square.
 # 2. Moments and inverses are computed in **float32**, whatever the network around them uses.
 #
-# The third line of defence is the $10^{-7}$ that the detector adds to every share: even a perfect needle keeps a little spread, so Σ can always be inverted. And the mini models clip Σ from below, so that a keypoint cannot become smaller than a pixel.
+# The third line of defence is the $10^{-7}$ that the detector adds to every share: even a perfect needle keeps a little
+# spread, so Σ can always be inverted. And the mini models clip Σ from below, so that a keypoint cannot become smaller
+# than a pixel.
 
 # %% [markdown]
 # ## 6. Drawing Σ: an ellipse
 #
-# All points at "distance one" from $h$, counted in standard deviations, form an ellipse. Its axes are what linear algebra calls the *eigenvectors* of Σ: the directions in which the spread is extreme. The **eigenvalue** $\lambda$ of an axis is the variance along it. For a 2×2 matrix there is a formula:
+# All points at "distance one" from $h$, counted in standard deviations, form an ellipse. Its axes are what linear
+# algebra calls the *eigenvectors* of Σ: the directions in which the spread is extreme. The **eigenvalue** $\lambda$ of
+# an axis is the variance along it. For a 2×2 matrix there is a formula:
 # $$\lambda_{1,2} = \frac{\sigma_{xx}+\sigma_{yy}}{2} \pm \sqrt{\Big(\frac{\sigma_{xx}-\sigma_{yy}}{2}\Big)^2 + \sigma_{xy}^2},\qquad
 # \theta = \tfrac12\,\mathrm{atan2}\Big(\sigma_{xy},\ \frac{\sigma_{xx}-\sigma_{yy}}{2}\Big).$$
-# $\theta$ is the angle of the long axis, from the x axis towards the y axis. (`atan2(b, a)` is the angle of the vector (a, b).)
+# $\theta$ is the angle of the long axis, from the x axis towards the y axis. (`atan2(b, a)` is the angle of the vector
+# (a, b).)
 #
-# **By hand**, for Σ = (¼, -¼; -¼, ½): half the sum is ⅜, half the difference -⅛, the root $\sqrt{\frac1{64}+\frac1{16}} = 0.280$. So $\lambda_1 = 0.655$ and $\lambda_2 = 0.095$, and the angle is $½·\mathrm{atan2}(-0.25, -0.125) = ½·(-116.6°) = -58.3°$: up and to the right, as it should be.
+# **By hand**, for Σ = (¼, -¼; -¼, ½): half the sum is ⅜, half the difference -⅛, the root
+# $\sqrt{\frac1{64}+\frac1{16}} = 0.280$. So $\lambda_1 = 0.655$ and $\lambda_2 = 0.095$, and the angle is
+# $½·\mathrm{atan2}(-0.25, -0.125) = ½·(-116.6°) = -58.3°$: up and to the right, as it should be.
 
 # %%
 ex.predict(
     "half-axis",
-    "Σ has 0.04 and 0.01 on its diagonal and zeros beside it. How far does the ellipse of one standard deviation reach from its centre to the right?",
+    "Σ has 0.04 and 0.01 on its diagonal and zeros beside it. How far does the ellipse of one standard deviation "
+    "reach from its centre to the right?",
     {
         "eigenvalue": "0.04: the eigenvalue",
         "root": "0.2",
@@ -371,62 +422,86 @@ ex.predict(
 # %%
 half, angle = geometry.ellipse_axes(torch.tensor([[0.04, 0.0], [0.0, 0.01]]))
 reach = float(half[0])
-key = min({"eigenvalue": 0.04, "root": 0.2, "double": 0.4, "half": 0.02}.items(), key=lambda item: abs(item[1] - reach))[0]
+offered = {"eigenvalue": 0.04, "root": 0.2, "double": 0.4, "half": 0.02}
+key = min(offered, key=lambda name: abs(offered[name] - reach))
 ex.reveal(
     "half-axis",
     key,
-    f"It reaches {reach:.1f}. An eigenvalue of Σ is a *variance*: a squared length. The half axis is its **square root**, a standard deviation, in the unit of the points. "
+    f"It reaches {reach:.1f}. An eigenvalue of Σ is a *variance*: a squared length. The half axis is its **square "
+    f"root**, a standard deviation, in the unit of the points. "
     "In our 64-pixel frames (63 steps for a width of 2) that is the difference between about 1.3 pixels and 6.3.",
 )
 
 # %% [markdown]
 # ### Exercise: the axes of an ellipse
-# The formulas above in code, for any number of covariances at once. Return two things: the half axes (..., 2), the long one first, and the angle (...). `torch.hypot(a, b)` is $\sqrt{a^2+b^2}$. Rounding can make the small eigenvalue a hair negative: `.clamp_min(0)` before the root.
+# The formulas above in code, for any number of covariances at once. Return two things: the half axes (..., 2), the long
+# one first, and the angle (...). `torch.hypot(a, b)` is $\sqrt{a^2+b^2}$. Rounding can make the small eigenvalue a hair
+# negative: `.clamp_min(0)` before the root.
 
 # %% exercise="ellipse-axes"
 
 # %% [markdown]
-# From now on every ellipse in every picture of this course is drawn by this function. (Ellipses reach **two** half axes: with a Gaussian spread, 86 % of the votes lie inside.)
+# From now on every ellipse in every picture of this course is drawn by this function. (Ellipses reach **two** half
+# axes: with a Gaussian spread, 86 % of the votes lie inside.)
 
 # %% tags=["nbval-ignore-output"]
 finding = "Small ellipses sit on the head, slanted long ones on the forearms; several points have ellipses as large as the frame."
-figures.figure_points(frames[0], [found.mean[0], found.mean[16]], ["frame 0", "frame 16"], finding, [found.cov[0], found.cov[16]])
+two_frames = (0, 16)
+places, spreads = [found.mean[t] for t in two_frames], [found.cov[t] for t in two_frames]
+figures.figure_points(frames[0], places, [f"frame {t}" for t in two_frames], finding, spreads)
 
 # %%
 ex.used("ellipse-axes")
 
 # %%
 half, angle = geometry.ellipse_axes(torch.tensor([[0.25, -0.25], [-0.25, 0.5]]))
-print("half axes of the map computed by hand:", [round(v, 3) for v in half.tolist()], "angle in degrees:", round(float(torch.rad2deg(angle)), 1))
-figures.figure_moments([hand], ["the map computed by hand"], "The ellipse leans from lower left to upper right, like the four pixels.")
+degrees = float(torch.rad2deg(angle))
+print("half axes of the map computed by hand:", [round(v, 3) for v in half.tolist()], "angle:", round(degrees, 1), "degrees")
+finding = "The ellipse leans from lower left to upper right, like the four pixels."
+figures.figure_moments([hand], ["the map computed by hand"], finding)
 
 # %% [markdown]
-# Look at the forearms: the ellipses lie *along* them. The covariance has learned the direction of a limb, although nobody asked for it. The paper uses it for exactly this: Σ describes how a part is turned and how large it is, where a point can only say where it is.
+# Look at the forearms: the ellipses lie *along* them. The covariance has learned the direction of a limb, although
+# nobody asked for it. The paper uses it for exactly this: Σ describes how a part is turned and how large it is, where a
+# point can only say where it is.
 
 # %% [markdown]
 # ## 7. Back to a map: the Gaussian
 #
-# The next networks, M and G, are made of convolutions. They cannot read a list of numbers, but they can read maps. So each keypoint is drawn again, as a **Gaussian**:
+# The next networks, M and G, are made of convolutions. They cannot read a list of numbers, but they can read maps. So
+# each keypoint is drawn again, as a **Gaussian**:
 # $$H_k(g) = \exp\!\Big(-\tfrac12\,(g-h_k)^\top\,\Sigma_k^{-1}\,(g-h_k)\Big).$$
-# Read it from the inside: $d = g - h_k$ is the distance of a pixel. $d^\top\Sigma^{-1}d$ is the squared distance *counted in standard deviations*: 1 on the ellipse, whatever the direction. $\exp(-½\,·)$ turns it into 1 at the keypoint, falling smoothly to 0.
+# Read it from the inside: $d = g - h_k$ is the distance of a pixel. $d^\top\Sigma^{-1}d$ is the squared distance
+# *counted in standard deviations*: 1 on the ellipse, whatever the direction. $\exp(-½\,·)$ turns it into 1 at the
+# keypoint, falling smoothly to 0.
 #
-# **By hand.** The inverse of a 2×2 matrix swaps the diagonal, changes the sign beside it, and divides by the determinant. For Σ = (¼, -¼; -¼, ½) the determinant is ⅛ - 1/16 = 1/16, so $\Sigma^{-1} = 16·(½, ¼; ¼, ¼) = (8, 4; 4, 4)$. For the pixel (1, -1), $d = (½, -1)$:
+# **By hand.** The inverse of a 2×2 matrix swaps the diagonal, changes the sign beside it, and divides by the
+# determinant. For Σ = (¼, -¼; -¼, ½) the determinant is ⅛ - 1/16 = 1/16, so
+# $\Sigma^{-1} = 16·(½, ¼; ¼, ¼) = (8, 4; 4, 4)$. For the pixel (1, -1), $d = (½, -1)$:
 # $$d^\top\Sigma^{-1}d = 8·d_x^2 + 2·4·d_x d_y + 4·d_y^2 = 8·¼ - 8·½ + 4·1 = 2,\qquad H = e^{-1} = 0.37.$$
-# (The mixed product counts twice: once for (0, 1), once for (1, 0).) For (0, 0), $d = (-½, 0)$: $8·¼ = 2$ again, $e^{-1}$ again. All four pixels that had votes get the same value; the pixel (1, 1), with $d = (½, 1)$, gets $e^{-(2+4+4)/2} = e^{-5} = 0.007$. The map has forgotten the four separate votes and kept where they were and how they were spread.
+# (The mixed product counts twice: once for (0, 1), once for (1, 0).) For (0, 0), $d = (-½, 0)$: $8·¼ = 2$ again,
+# $e^{-1}$ again. All four pixels that had votes get the same value; the pixel (1, 1), with $d = (½, 1)$, gets
+# $e^{-(2+4+4)/2} = e^{-5} = 0.007$. The map has forgotten the four separate votes and kept where they were and how they
+# were spread.
 #
 # ### Exercise: an ellipse becomes a heatmap (blank page)
-# Write the whole function `gaussian_heatmap(keypoints, height, width)`. From now on you sometimes get nothing but the task:
-# - `keypoints` is a `Keypoints`: `keypoints.mean` (..., K, 2) and `keypoints.cov` (..., K, 2, 2). The dots stand for any number of leading dimensions: a batch, a batch of films, or none.
-# - Return (..., K, height, width): the value of $H_k$ at every pixel's point, row by row. The peak is 1; nothing is divided by a sum.
+# Write the whole function `gaussian_heatmap(keypoints, height, width)`. From now on you sometimes get nothing but the
+# task:
+# - `keypoints` is a `Keypoints`: `keypoints.mean` (..., K, 2) and `keypoints.cov` (..., K, 2, 2). The dots stand for
+#   any number of leading dimensions: a batch, a batch of films, or none.
+# - Return (..., K, height, width): the value of $H_k$ at every pixel's point, row by row. The peak is 1; nothing is
+#   divided by a sum.
 # - Given: `geometry.lattice(height, width)`, (height, width, 2), and `inverse_covariance(cov)`, (..., 2, 2).
 # - It has to be differentiable in mean and covariance: tensor operations only.
 #
-# There are two roads. One computes $8 d_x^2 + 2·4\,d_xd_y + 4 d_y^2$ term by term, with broadcasting. The other holds $d$ as (..., K, H, W, 2) and lets `torch.einsum` do the double product.
+# There are two roads. One computes $8 d_x^2 + 2·4\,d_xd_y + 4 d_y^2$ term by term, with broadcasting. The other holds
+# $d$ as (..., K, H, W, 2) and lets `torch.einsum` do the double product.
 
 # %% exercise="gaussian"
 
 # %%
-drawn = keypoints.gaussian_heatmap(Keypoints(torch.tensor([[0.5, 0.0]]), torch.tensor([[[0.25, -0.25], [-0.25, 0.5]]])), 3, 3)[0]
+point = Keypoints(torch.tensor([[0.5, 0.0]]), torch.tensor([[[0.25, -0.25], [-0.25, 0.5]]]))
+drawn = keypoints.gaussian_heatmap(point, 3, 3)[0]
 print("drawn from the point and the covariance computed by hand:")
 for row in drawn.tolist():
     print("  ".join(f"{value:.3f}" for value in row))
@@ -435,28 +510,35 @@ for row in drawn.tolist():
 ex.used("gaussian")
 
 # %% [markdown]
-# Now all ten keypoints of your character: the votes above, and below what is left of them after the detour through 5 numbers each (two for $h$, three for Σ).
+# Now the keypoints of your character: the votes of three of them, each beside what is left of it after the detour
+# through 5 numbers each (two for $h$, three for Σ).
 
 # %% tags=["nbval-ignore-output"]
 gaussians = keypoints.gaussian_heatmap(found[0], 32, 32)
 peak = heat[0].amax(dim=(1, 2), keepdim=True)
-labels = [f"votes of {k}" for k in range(5)] + [f"Gaussian of {k}" for k in range(5)]
-alt = "Votes of keypoints 0 to 4 above their Gaussians: needles stay needles, fog becomes a smooth large blob, and details of the votes are gone."
-shown = [*(heat[0] / peak)[:5], *gaussians[:5]]
-viz.figure_images([image.repeat_interleave(2, 0).repeat_interleave(2, 1) for image in shown], labels, alt=alt)
+chosen = (0, 1, 3)
+shown = [image for k in chosen for image in ((heat[0] / peak)[k], gaussians[k])]
+names = [name for k in chosen for name in (f"votes of {k}", f"Gaussian of {k}")]
+alt = "Votes of keypoints 0, 1 and 3, each beside its Gaussian: a needle stays a needle, fog becomes one large smooth blob."
+viz.figure_images(shown, names, alt=alt)
 
 # %% [markdown]
-# That loss is the point. **A bottleneck:** 1024 votes become 5 numbers. If the detector could hand its maps over as they are, it would smuggle the whole picture through them, and the model would never learn what *moves*. Because only a place and a spread get through, the detector has to put them where they help most: on what moves.
+# That loss is the point. **A bottleneck:** 1024 votes become 5 numbers. If the detector could hand its maps over as
+# they are, it would smuggle the whole picture through them, and the model would never learn what *moves*. Because only
+# a place and a spread get through, the detector has to put them where they help most: on what moves.
 
 # %% [markdown]
 # ## 8. Whom do the points follow?
 #
-# Here the true joints help: they are our *oracle*. For each learned keypoint and each true joint we look at the difference of the two over the whole film. If a keypoint rides on a joint, the difference stays the same (it may sit a little beside it): its standard deviation, the *slip*, is small.
+# Here the true joints help: they are our *oracle*. For each learned keypoint and each true joint we look at the
+# difference of the two over the whole film. If a keypoint rides on a joint, the difference stays the same (it may sit a
+# little beside it): its standard deviation, the *slip*, is small.
 
 # %%
 ex.predict(
     "followers",
-    "Nobody showed the model a joint. How many of its ten keypoints move by at least two pixels and ride on one joint (slip less than half of their own motion)?",
+    "Nobody showed the model a joint. How many of its ten keypoints move by at least two pixels and ride on one "
+    "joint (slip less than half of their own motion)?",
     {
         "none": "none or one: without labels there is no reason to find a joint",
         "some": "some: two to eight",
@@ -473,7 +555,8 @@ follows = (moves >= 2) & (best < moves / 2)
 count = int(follows.sum())
 key = "none" if count < 2 else "some" if count <= 8 else "all"
 table = "\n".join(
-    f"- keypoint {k}: moves {moves[k]:.1f} px, slips {best[k]:.1f} px on {clip.truth.joint_names[whom[k]].replace('_', ' ')}"
+    f"- keypoint {k}: moves {moves[k]:.1f} px, slips {best[k]:.1f} px on "
+    f"{clip.truth.joint_names[whom[k]].replace('_', ' ')}"
     + (" **(follows)**" if follows[k] else "")
     for k in range(10)
 )
@@ -482,31 +565,40 @@ ex.reveal(
     key,
     [
         f"{count} of 10 follow a joint:\n\n{table}",
-        "Several share one part (the head), others hold still and have huge ellipses. Those are not useless: with Σ as large as the frame they tell the networks where the *whole figure* or the background is.",
+        "Several share one part (the head), others hold still and have huge ellipses. Those are not useless: with Σ "
+        "as large as the frame they tell the networks where the *whole figure* or the background is.",
         figures.figure_tracks(
             frames[0],
             [joints, found.mean],
             ["paths of the true joints", "paths of the learned keypoints"],
-            "True joints: long arcs of both hands, short paths elsewhere. Learned: paths on the head and along both arms, and points that hardly move.",
+            "True joints: long arcs of both hands, short paths elsewhere. Learned: paths on the head and along both "
+            "arms, and points that hardly move.",
         ),
     ],
 )
 
 # %% [markdown]
-# No keypoint is *called* "left hand". Which one follows the hand, and whether two share the head, is decided by the random start of a training. That is what "unsupervised" costs: the points have no names. What it buys: the same code finds points on faces, robots and cartoon animals, where nobody has labels.
+# No keypoint is *called* "left hand". Which one follows the hand, and whether two share the head, is decided by the
+# random start of a training. That is what "unsupervised" costs: the points have no names. What it buys: the same code
+# finds points on faces, robots and cartoon animals, where nobody has labels.
 
 # %% [markdown]
 # ## 9. Make: the same detector, with labels
 #
-# For comparison we train a small detector *with* labels: a U-Net, your softmax, your mean, and the squared distance from the true joints as the loss. The gradient comes back through your functions. It sees six films of your character, and is then asked about the film above, which it has not seen. (Two tricks of lesson 02 return: `train()` and `eval()` for the batch norm.)
+# For comparison we train a small detector *with* labels: a U-Net, your softmax, your mean, and the squared distance
+# from the true joints as the loss. The gradient comes back through your functions. It sees six films of your character,
+# and is then asked about the film above, which it has not seen. (Two tricks of lesson 02 return: `train()` and `eval()`
+# for the batch norm.)
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(0)
 films = [ex.character.clip(motion=100 + number, length=16) for number in range(2 if ex.fast else 6)]
-images = torch.cat([to_tensor(film.frames) for film in films])
-labels = torch.cat([torch.from_numpy(film.truth.joints) for film in films]).clamp(-1, 1)
+device = ex.device.device
+images = torch.cat([to_tensor(film.frames) for film in films]).to(device)
+labels = torch.cat([torch.from_numpy(film.truth.joints) for film in films]).clamp(-1, 1).to(device)
 
-student = keypoints.KeypointDetector(keypoints.DetectorConfig(keypoints=13, width=8, max_width=32, levels=3, scale=0.5))
+config = keypoints.DetectorConfig(keypoints=13, width=8, max_width=32, levels=3, scale=0.5)
+student = keypoints.KeypointDetector(config).to(device)
 optimizer = torch.optim.Adam(student.parameters(), lr=2e-3)
 steps = ex.steps(300)
 for step in range(steps):
@@ -518,46 +610,60 @@ for step in range(steps):
 
 student.eval()
 with torch.no_grad():
-    guess = student(frames).mean
+    guess = student(frames.to(device)).mean.cpu()
 error = (guess - joints).norm(dim=-1).mean() * pixels
 print(f"after {steps} steps: {error:.1f} pixels from the true joints on a film it has not seen")
 finding = f"After {steps} steps the student's points are {error:.1f} pixels from the true joints on average."
 figures.figure_points(frames[10], [joints[10], guess[10]], ["true joints, frame 10", "student, frame 10"], finding)
 
 # %% [markdown]
-# A few seconds, and each point has a name. But it needed a drawn character: for real films somebody would have to click 13 joints in every frame.
+# A few seconds, and each point has a name. But it needed a drawn character: for real films somebody would have to click
+# 13 joints in every frame.
 #
 # ## 10. Modify
 #
 # Change one thing, predict, run:
-# 1. **Temperature.** In the cell above, add `temperature=10.0` to `DetectorConfig`. What do the first steps look like, and why does it still learn? (The network can make its logits larger. How much larger?)
-# 2. **Ablate Σ.** The paper's variant "No Σ_k" gives every keypoint the same small circle (0.01 on the diagonal). Draw the Gaussians of your character with it: the next cell. What does the model no longer see at the forearms?
-# 3. **Your mistake.** Submit a version of `heatmap_mean` that returns (y, x), then put the cells of section 6 into `with ex.run_mine("heatmap-mean"):` and look at the picture.
+# 1. **Temperature.** In the cell above, add `temperature=10.0` to `DetectorConfig`. What do the first steps look like,
+#    and why does it still learn? (The network can make its logits larger. How much larger?)
+# 2. **Ablate Σ.** The paper's variant "No Σ_k" gives every keypoint the same small circle (0.01 on the diagonal). Draw
+#    the Gaussians of your character with it: the next cell. What does the model no longer see at the forearms?
+# 3. **Your mistake.** Submit a version of `heatmap_mean` that returns (y, x), and look at what the model would see with
+#    it (then submit the right one again):
+#    ```python
+#    with ex.run_mine("heatmap-mean"):
+#        mine = model.detect(frames[:1])
+#    figures.figure_points(frames[0], [mine.mean[0].detach()], ["with my mistake"], "Points at mirrored places.")
+#    ```
 
 # %% tags=["nbval-ignore-output"]
-variants = {}
-for name, choice in {"full Σ": "full", "circle of the same size": "isotropic", "constant 0.01": 0.01}.items():
-    again = keypoints.heatmap_to_keypoints(heat[:1], choice, least=0.001 if choice == "full" else None)
-    variants[name] = viz.draw_keypoints(frames[0], again.mean[0, [1, 2, 3]], again.cov[0, [1, 2, 3]])
-viz.figure_images(list(variants.values()), list(variants), alt="Three ways to describe the same votes: leaning ellipses, circles of the same mean variance, equal small circles.")
+choices = {"full Σ": "full", "circle, same variance": "isotropic", "constant 0.01": 0.01}
+variants = [keypoints.heatmap_to_keypoints(heat[:1], choice) for choice in choices.values()]
+few = variants[0].mean[0].clone()
+few[[0, 4, 5, 6, 7, 8, 9]] = float("nan")  # not drawn
+finding = "The same votes described in three ways: leaning ellipses, circles of the same mean variance, equal small circles."
+figures.figure_points(frames[0], [few] * 3, list(choices), finding, [variant.cov[0] for variant in variants])
 
 # %% [markdown]
 # ## 11. The film
 #
-# Left: your character. Middle: everything the generator will be told about each frame, the ten Gaussians of its keypoints. Right: the first frame, redrawn by Monkey-Net from these maps alone. How the maps become motion is lesson 04.
+# Left: your character. Middle: everything the generator will be told about each frame, the ten Gaussians of its
+# keypoints. Right: the first frame, redrawn by Monkey-Net from these maps alone. How the maps become motion is lesson
+# 04.
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
     told = keypoints.gaussian_heatmap(found, 64, 64)  # (T, 10, 64, 64)
 told[:, found.cov.diagonal(dim1=-2, dim2=-1).mean(dim=(0, 2)) > 0.05] *= 0.15  # the fog, dimmed
-redrawn = animation.reconstruct(model, frames, ex.device).prediction.cpu()
+redrawn = animation.reconstruct(model.to(ex.device.device), frames, ex.device).prediction.cpu()
+model.cpu()
 middle = told.amax(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-film = torch.cat([frames, middle, redrawn], dim=3)[::2]
+film = torch.cat([frames, middle, redrawn], dim=3)[::3]
 ex.film(
     film,
     caption=f"{ex.character.name}, its keypoints as maps, and its first frame moved by them",
-    fps=6,
-    alt="Three films side by side: the drawn character in slow motion; bright spots that follow head and arms; the first frame redrawn so that it follows the same motion, a little blurred.",
+    fps=5,
+    alt="Three films side by side: the drawn character in slow motion; bright spots that follow head and arms; the first "
+    "frame redrawn so that it follows the same motion, a little blurred.",
 )
 
 # %% [markdown]
@@ -578,7 +684,8 @@ ex.film(
 # ## What you have built
 #
 # - A softmax over the pixels of each map makes votes; the temperature decides how sharp they are.
-# - The mean of the votes is the keypoint. It is not the maximum: it knows fractions of pixels and passes a gradient on, but two peaks put it on nothing.
+# - The mean of the votes is the keypoint. It is not the maximum: it knows fractions of pixels and passes a gradient on,
+#   but two peaks put it on nothing.
 # - The covariance is the spread: index 0 is x. Centre first, then square, in float32.
 # - Eigenvalues are variances, half axes their square roots.
 # - Point and covariance, 5 numbers, are drawn again as a Gaussian: a bottleneck that forces the points onto what moves.
@@ -587,15 +694,21 @@ ex.film(
 #
 # 1. Two hands look alike. What in the *training task* punishes a map with a peak on each hand?
 # 2. The detector has no idea of time: each frame is treated alone. Which of the paths above show it?
-# 3. Points without names were learned from films of people. Where would it matter what, or whom, such a model has never seen?
-# 4. Would three numbers more, say the third moments, make the model better? What could go wrong with a wider bottleneck?
+# 3. Points without names were learned from films of people. Where would it matter what, or whom, such a model has never
+#    seen?
+# 4. Would three numbers more, say the third moments, make the model better? What could go wrong with a wider
+#    bottleneck?
 #
 # ## Further reading
 #
-# - Siarohin and others, *Animating Arbitrary Objects via Deep Motion Transfer*, CVPR 2019, section 3.1: [arXiv:1812.08861](https://arxiv.org/abs/1812.08861).
-# - Jakab and others, *Unsupervised Learning of Object Landmarks through Conditional Image Generation*, NeurIPS 2018, the idea of the bottleneck: [arXiv:1806.07823](https://arxiv.org/abs/1806.07823).
-# - Nibali and others, *Numerical Coordinate Regression with Convolutional Neural Networks*, 2018, on the mean of a heatmap as a layer: [arXiv:1801.07372](https://arxiv.org/abs/1801.07372).
-# - Chan, Golub, LeVeque, *Algorithms for Computing the Sample Variance*, The American Statistician 37, 1983, on the shortcut that cancels.
+# - Siarohin and others, *Animating Arbitrary Objects via Deep Motion Transfer*, CVPR 2019, section 3.1:
+#   [arXiv:1812.08861](https://arxiv.org/abs/1812.08861).
+# - Jakab and others, *Unsupervised Learning of Object Landmarks through Conditional Image Generation*, NeurIPS 2018,
+#   the idea of the bottleneck: [arXiv:1806.07823](https://arxiv.org/abs/1806.07823).
+# - Nibali and others, *Numerical Coordinate Regression with Convolutional Neural Networks*, 2018, on the mean of a
+#   heatmap as a layer: [arXiv:1801.07372](https://arxiv.org/abs/1801.07372).
+# - Chan, Golub, LeVeque, *Algorithms for Computing the Sample Variance*, The American Statistician 37, 1983, on the
+#   shortcut that cancels.
 
 # %%
 ex.map()

@@ -28,6 +28,11 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _two(value: float) -> str:
+    """Two decimals, and no minus before zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def _peak(heatmap: Tensor) -> tuple[float, float]:
     """Point (x, y) of the strongest pixel; the first of several."""
     row, column = divmod(int(heatmap.argmax()), heatmap.shape[-1])
@@ -45,12 +50,13 @@ def _draw_moments(axis: Axes, heatmap: Tensor, title: str) -> str:
     degrees = math.degrees(float(turn))
     few, (left, right, bottom, upper) = heatmap.numel() <= _FEW, _extent(height, width)
     top = (2.5 if few else 1.0) * float(heatmap.max())  # pale where numbers stand on it
-    axis.imshow(heatmap, cmap="Greys", vmin=0, vmax=top, extent=(left, right, bottom, upper), aspect="auto")
+    axis.imshow(heatmap.numpy(), cmap="Greys", vmin=0, vmax=top, extent=(left, right, bottom, upper), aspect="auto")
     axis.set_box_aspect(height / width)
     _add_ellipse(axis, (x, y), half.tolist(), degrees)
-    square, cross = (13, 9) if few else (8, 6)
+    square, cross = (13, 11) if few else (8, 8)
     axis.plot(px, py, "s", color=_PEAK, markersize=square, fillstyle="none", markeredgewidth=1.5, label="strongest pixel")
-    axis.plot(x, y, "P", color=_MEAN, markersize=cross, markeredgecolor="white", label="mean h")
+    axis.plot(x, y, "+", color="white", markersize=cross + 2, markeredgewidth=4)
+    axis.plot(x, y, "+", color=_MEAN, markersize=cross, markeredgewidth=2, label="mean h")
     if few:
         points = geometry.lattice(height, width).reshape(-1, 2).tolist()
         for share, (gx, gy) in zip(heatmap.flatten().tolist(), points, strict=True):
@@ -60,7 +66,7 @@ def _draw_moments(axis: Axes, heatmap: Tensor, title: str) -> str:
     axis.tick_params(labelsize=7)
     long, short = half.tolist()
     said = (
-        f"the mean lies at ({x:.2f}, {y:.2f}), the strongest pixel at ({px:.2f}, {py:.2f}), "
+        f"the mean lies at ({_two(x)}, {_two(y)}), the strongest pixel at ({_two(px)}, {_two(py)}), "
         f"the half axes are {long:.2f} and {short:.2f}"
     )
     return said if long - short < 0.005 else f"{said}, the long one turned by {degrees:.0f}° from x towards y"
@@ -113,13 +119,17 @@ def figure_points(
     finding: str,
     covs: Sequence[Tensor | None] = (),
 ) -> Picture:
-    """One frame (3, H, W) several times, each time with other points (K, 2), numbered, and their ellipses where given."""
-    drawn = [
-        viz.draw_keypoints(frame, mean, cov, scale=4)
-        for mean, cov in zip(points, covs or [None] * len(points), strict=True)
-    ]
-    said = [f"{title}: {len(p)} points" for title, p in zip(titles, points, strict=True)]
-    return viz.figure_images(drawn, titles, alt=f"{finding} {'; '.join(said)}.")
+    """A frame (3, H, W) several times, each time with other points (K, 2), numbered, and their ellipses where given.
+
+    Points that are not finite are left out; the others keep their numbers.
+    """
+    figure = _figure(1.9 * len(points), 2.2)
+    for number, (mean, cov, title) in enumerate(zip(points, covs or [None] * len(points), titles, strict=True), start=1):
+        axis = figure.add_subplot(1, len(points), number)
+        axis.imshow(viz.draw_keypoints(frame, mean, cov, scale=3))
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    return Picture(figure, f"{finding} Panels: {'; '.join(titles)}.")
 
 
 def figure_tracks(frame: Tensor, tracks: Sequence[Tensor], titles: Sequence[str], finding: str) -> Picture:
