@@ -64,25 +64,41 @@ class Generated:
     motion: Motion
 
 
-def deform(features: Tensor, deformation: Tensor, resize: Resize = "nearest") -> Tensor:
-    """Reads one encoder level through the deformation, brought to its size.
+def deform_levels(levels: list[Tensor], deformation: Tensor, resize: Resize = "nearest") -> list[Tensor]:
+    """Reads every encoder level through the deformation, brought to its size (Eq. 6).
 
     Args:
-        features: (B, C, h, w).
-        deformation: (B, H, W, 2).
-        resize: how it is brought to (h, w).
+        levels: of the encoder, each (B, C, h, w) with its own C, h and w; the picture itself is level 0.
+        deformation: (B, H, W, 2), points (x, y) in [-1, 1].
+        resize: how it is brought to the size of a level.
 
     Returns:
-        (B, C, h, w), of the features' type.
+        The levels in the same order, each of its own shape and type.
     """
-    height, width = features.shape[-2:]
-    at_size = geometry.resize_deformation(deformation, height, width, resize)
-    return geometry.warp(features.to(deformation.dtype), at_size).to(features.dtype)
+    deformed = []
+    for level in levels:
+        height, width = level.shape[-2:]
+        at_size = geometry.resize_deformation(deformation, height, width, resize)
+        deformed.append(geometry.warp(level.to(at_size.dtype), at_size).to(level.dtype))
+    return deformed
 
 
-def deform_levels(levels: list[Tensor], deformation: Tensor, resize: Resize = "nearest") -> list[Tensor]:
-    """Deforms every encoder level; the picture itself is level 0 (Eq. 6)."""
-    return [deform(level, deformation, resize) for level in levels]
+def assemble(levels: list[Tensor], shown: Tensor) -> list[Tensor]:
+    """Appends the pictures of the keypoints, resized by nearest, to the channels of every level.
+
+    Args:
+        levels: what the decoder will read, each (B, C, h, w) with its own C, h and w.
+        shown: (B, n, H, W), pictures of the keypoints.
+
+    Returns:
+        The levels in the same order, each (B, C + n, h, w) and of its own type: the level's channels first.
+    """
+    joined = []
+    for level in levels:
+        height, width = level.shape[-2:]
+        small = geometry.resize(shown, height, width).to(level.dtype)
+        joined.append(torch.cat([level, small], dim=1))
+    return joined
 
 
 class Generator(nn.Module):
@@ -107,14 +123,12 @@ class Generator(nn.Module):
         grid = geometry.lattice(*image.shape[-2:], device=image.device, dtype=source.mean.dtype)
         return Motion(grid.expand(len(image), *grid.shape), None, None, None)
 
-    def append_keypoints(
-        self, levels: list[Tensor], image: Tensor, source: Keypoints, driving: Keypoints
-    ) -> list[Tensor]:
+    def append_keypoints(self, levels: list[Tensor], image: Tensor, source: Keypoints, driving: Keypoints) -> list[Tensor]:
         """Concatenates the keypoint embedding, resized by nearest, to every level."""
         if self.config.embedding is None:
             return levels
         shown = motion.movement_embedding(image, source, driving, self.config.embedding, "none")
-        return [torch.cat([x, geometry.resize(shown, *x.shape[-2:]).to(x.dtype)], dim=1) for x in levels]
+        return assemble(levels, shown)
 
     def forward(
         self, image: Tensor, source: Keypoints, driving: Keypoints, encoded: list[Tensor] | None = None

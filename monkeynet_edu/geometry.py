@@ -106,10 +106,26 @@ def resize_deformation(
     """
     if deformation.shape[1:3] == (height, width):
         return deformation
-    planes = deformation.permute(0, 3, 1, 2)
     if mode == "nearest":
-        return resize(planes, height, width).permute(0, 2, 3, 1)
+        return nearest_deformation(deformation, height, width)
+    planes = deformation.permute(0, 3, 1, 2)
     return F.interpolate(planes, (height, width), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
+
+
+def nearest_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
+    """Brings a deformation to another size by taking, for each new place, the nearest old one to its upper left.
+
+    Args:
+        deformation: (B, H, W, 2), points (x, y) in [-1, 1].
+        height: h, of the result.
+        width: w, of the result.
+
+    Returns:
+        (B, h, w, 2): row i, column j holds the point of row ⌊i·H/h⌋, column ⌊j·W/w⌋.
+    """
+    planes = deformation.permute(0, 3, 1, 2)  # (B, 2, H, W)
+    thinned = F.interpolate(planes, (height, width), mode="nearest")
+    return thinned.permute(0, 2, 3, 1)
 
 
 def downscale(image: Tensor, scale: float) -> Tensor:

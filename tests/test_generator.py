@@ -79,8 +79,8 @@ def test_every_level_is_read_at_the_deformation_brought_to_its_size() -> None:
 
 def test_a_deformation_smaller_than_the_picture_is_enlarged_as_configured() -> None:
     image, half = picture(1, 3, 8, 16), geometry.lattice(4, 8)[None]
-    torch.testing.assert_close(gen.deform(image, half, "bilinear"), image, atol=1e-5, rtol=0)
-    nearest = gen.deform(image, half, "nearest")
+    torch.testing.assert_close(gen.deform_levels([image], half, "bilinear")[0], image, atol=1e-5, rtol=0)
+    nearest = gen.deform_levels([image], half, "nearest")[0]
     assert torch.equal(nearest[..., ::2, ::2], nearest[..., 1::2, 1::2])
 
 
@@ -94,7 +94,7 @@ def test_the_networks_use_the_configured_enlargement() -> None:
 
 def test_features_keep_their_precision_when_they_are_deformed() -> None:
     features = picture(1, 2, 4, 4).bfloat16()
-    out = gen.deform(features, geometry.lattice(4, 4)[None])
+    out = gen.deform_levels([features], geometry.lattice(4, 4)[None])[0]
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out, features)
 
