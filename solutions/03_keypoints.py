@@ -2,10 +2,9 @@
 # # 03 · Keypoints
 #
 # Monkey-Net moves a picture by moving a handful of points on it. Nobody tells it where these points are: no person ever
-# clicked on
-# an elbow. In this lesson you build the piece that finds them. It is surprisingly small: a map of numbers becomes
-# *votes*, the votes become a **point** and an **ellipse**,
-# and point and ellipse become a map again, which the rest of the model reads.
+# clicked on an elbow. In this lesson you build the piece that finds them. It is surprisingly small: a map of numbers
+# becomes *votes*, the votes become a **point** and an **ellipse**, and point and ellipse become a map again, which the
+# rest of the model reads.
 #
 # <!-- header -->
 #
@@ -31,10 +30,9 @@ ex.map()
 # ## 1. Somebody else's dots
 #
 # Here is your character, drawn by a program, so the program knows where every joint is: the *true joints*. Beside them
-# are the ten points
-# that a trained Monkey-Net finds in the same picture. It was trained on films of other characters, with one task only:
-# redraw a frame of
-# a film from another frame and the points. (The weights come with this repository; training your own is lesson 07.)
+# are the ten points that a trained Monkey-Net finds in the same picture. It was trained on films of other characters,
+# with one task only: redraw a frame of a film from another frame and the points. (The weights come with this
+# repository; training your own is lesson 07.)
 
 # %%
 from monkeynet_edu import animation, paths, widgets
@@ -73,15 +71,14 @@ figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "le
 # into shares
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}},$$
 # all positive, with the sum 1. You know it from classifiers, where it runs over classes. Here it runs **over the pixels
-# of one map**: the question is not
-# "which keypoint is at this pixel?" but "at which pixel is this keypoint?".
+# of one map**: the question is not "which keypoint is at this pixel?" but "at which pixel is this keypoint?".
 #
 # **By hand.** A map of two pixels has the logits $0$ and $\ln 3 \approx 1.10$. Then $e^0 = 1$, $e^{\ln 3} = 3$, the sum
 # is 4, and the shares are ¼ and ¾.
 #
 # **Temperature.** Before the softmax all logits are divided by a number $T$, the temperature (Monkey-Net: 0.1). At
-# $T = ½$ the logits become $0$ and $2\ln 3 = \ln 9$, the shares $\frac{1}{10}$ and $\frac{9}{10}$: *cold is sharp*.
-# At $T = 2$ they become $0$ and $\ln\sqrt3$, the shares 0.37 and 0.63: *hot is flat*.
+# $T = ½$ the logits become $0$ and $2\ln 3 = \ln 9$, the shares $\frac{1}{10}$ and $\frac{9}{10}$: *cold is sharp*. At
+# $T = 2$ they become $0$ and $\ln\sqrt3$, the shares 0.37 and 0.63: *hot is flat*.
 #
 # ### Exercise: spatial softmax
 # Fill in two blanks. `logits` is (B, K, H, W). Useful: `x.flatten(2)` makes one axis out of axis 2 and all that follow;
@@ -387,7 +384,7 @@ print(f"largest value of its heatmap (at most 1): {drawn[0].max():.3g} centred, 
 # 1. **Centre first**, then square.
 # 2. Moments and inverses are computed in **float32**, whatever the network around them uses.
 #
-# The third line of defence is the $10^{-7}$ that the detector adds to every share: even a perfect needle keeps a little
+# A third line of defence is the $10^{-7}$ that the detector adds to every share: even a perfect needle keeps a little
 # spread, so Σ can always be inverted. And the mini models clip Σ from below, so that a keypoint cannot become smaller
 # than a pixel.
 
@@ -647,8 +644,8 @@ figures.figure_points(frames[0], [few] * 3, list(choices), finding, [variant.cov
 # ## 11. The film
 #
 # Left: your character. Middle: everything the generator will be told about each frame, the ten Gaussians of its
-# keypoints. Right: the first frame, redrawn by Monkey-Net from these maps alone. How the maps become motion is lesson
-# 04.
+# keypoints. Right: the first frame, moved by Monkey-Net with nothing but these maps.
+# How maps become motion is lesson 04.
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -696,7 +693,7 @@ ex.film(
 # 2. The detector has no idea of time: each frame is treated alone. Which of the paths above show it?
 # 3. Points without names were learned from films of people. Where would it matter what, or whom, such a model has never
 #    seen?
-# 4. Would three numbers more, say the third moments, make the model better? What could go wrong with a wider
+# 4. Would a few numbers more, say the third moments, make the model better? What could go wrong with a wider
 #    bottleneck?
 #
 # ## Further reading
