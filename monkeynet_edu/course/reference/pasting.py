@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from monkeynet_edu import geometry, motion
-from monkeynet_edu.data.sprites import Truth
+from monkeynet_edu.data.sprites import Clip, Truth, training_clips
+from monkeynet_edu.errors import UserError
 from monkeynet_edu.keypoints import Keypoints
 
 JOINTS = (
@@ -123,3 +124,19 @@ def error(picture: Tensor, target: Tensor, where: Tensor | None = None) -> float
 def read_by(image: Tensor, deformation: Tensor) -> Tensor:
     """The source read through a deformation, with the nearest border colour outside the frame."""
     return geometry.warp(image, deformation.clamp(-1, 1))
+
+
+def clip_with_joints(clip: Clip) -> tuple[Tensor, Keypoints]:
+    """Frames (T, 3, H, W) in [0, 1] and the true joints (T, K) of a sprite clip."""
+    if clip.truth is None:
+        raise UserError(f"clip {clip.name}: expected a clip with its truth, got one without; take one of mini-taichi")
+    found = [joints(clip.truth, t) for t in range(len(clip.frames))]
+    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    return frames, Keypoints(torch.cat([k.mean for k in found]), torch.cat([k.cov for k in found]))
+
+
+def training_frames(clips: int = 40, frames: int = 8) -> tuple[Tensor, Keypoints]:
+    """Frames (N, T, 3, H, W) and true joints (N, T, K) of mini-taichi clips; none shows the learner's character."""
+    drawn = [clip_with_joints(clip) for clip in training_clips("mini-taichi", seed=4, clips=clips, frames=frames)]
+    mean, cov = torch.stack([k.mean for _, k in drawn]), torch.stack([k.cov for _, k in drawn])
+    return torch.stack([f for f, _ in drawn]), Keypoints(mean, cov)
