@@ -110,6 +110,17 @@ InitOption = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Pairs in a step.", show_default="the preset's")]
 SizeOption = Annotated[int | None, typer.Option("--size", help="Side of the frames.", show_default="the preset's")]
+PlantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plant",
+        help="Break the training on purpose and see the monitor name it: nan, identical, learning-rate, outside, "
+        "collapsed, resting, background, d-won, few-clips.",
+        metavar="FAULT",
+        show_default="a sound training",
+        rich_help_panel="Computation",
+    ),
+]
 ModeOption = Annotated[
     Literal["relative", "absolute"] | None,
     typer.Option(
@@ -408,6 +419,7 @@ def train(
     fit: FitOption = "crop",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    plant: PlantOption = None,
 ) -> None:
     """Train a model on a miniature or on your own clips.
 
@@ -416,9 +428,11 @@ def train(
     from dataclasses import replace
 
     from monkeynet_edu.data.datasets import MINIATURES
-    from monkeynet_edu.training import recipe_for, start
+    from monkeynet_edu.monitor import plant as plant_of
+    from monkeynet_edu.training import recipe_for, sabotage, start
     from monkeynet_edu.training import train as run_training
 
+    fault = None if plant is None else plant_of(plant)
     _check_budget(steps, minutes, epochs)
     name, config = _training_config(data, preset, size)
     recipe = recipe_for(name, data, seed, data in MINIATURES)
@@ -429,7 +443,11 @@ def train(
     where = _pick_device(device, precision)
     clips = _training_clips(data, config, recipe, fit)
     budget = _budget(steps, minutes, epochs, clips, recipe)
-    run = start(config, recipe, title, where)
+    if fault is None:
+        run = start(config, recipe, title, where)
+    else:
+        _say(f"planted fault {plant}: {fault.said}")
+        run, clips = sabotage(fault, config, recipe, clips, title, where)
     _prepare_run(run, out, resume, init)
     _say(
         f"{name} on {len(clips)} clips of {title}, "

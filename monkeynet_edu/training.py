@@ -6,7 +6,9 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from monkeynet_edu import geometry, losses, viz
+from monkeynet_edu import monitor as watching
 from monkeynet_edu.data.pairs import PUBLISHED_AUGMENTATIONS, Augmentation, PairSampler
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import write_image
@@ -38,6 +41,8 @@ from monkeynet_edu.model import (
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.csv"
+FINDINGS_FILE = "findings.jsonl"
+LAST_GOOD_FILE = "last_good.safetensors"  # the checkpoint from before the monitor's first finding
 SHOWN_LOSSES = ("frame", "deformed", "adversarial", "discriminator")  # beside the progress bar
 
 
@@ -87,10 +92,12 @@ class StepResult:
     Attributes:
         losses: weighted terms by name: those of G and Δ, and ``discriminator``.
         generated: the frames drawn.
+        keypoints: (B, K) of the source and of the driving frames.
     """
 
     losses: dict[str, Tensor]
     generated: Generated
+    keypoints: tuple[Keypoints, Keypoints]
 
 
 def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device: Device) -> StepResult:
@@ -121,7 +128,8 @@ def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device:
     for parameter in learners:
         parameter.grad = None
     torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=learners)
-    return StepResult({name: term.detach() for name, term in (terms | {"discriminator": judge}).items()}, generated)
+    said = {name: term.detach() for name, term in (terms | {"discriminator": judge}).items()}
+    return StepResult(said, generated, (kp_source.detach(), kp_driving.detach()))
 
 
 def training_step(
@@ -134,6 +142,18 @@ def training_step(
 
 
 # ---------------------------------------------------------------------------------------------------------- the recipe
+
+
+def cosine_rate(highest: float, progress: float) -> float:
+    """Learning rate that falls from ``highest`` to a fiftieth of it along half a cosine.
+
+    Args:
+        highest: rate at the start.
+        progress: share of the training that is done; beyond 1 the rate stays.
+    """
+    share = min(progress, 1.0)
+    wave = (1 + math.cos(math.pi * share)) / 2
+    return highest * (0.02 + 0.98 * wave)
 
 
 @dataclass(frozen=True)
@@ -180,7 +200,7 @@ class Recipe:
     def rate(self, progress: float) -> float:
         """Learning rate when a share ``progress`` in [0, 1] of the training is done."""
         if self.schedule == "cosine":
-            return self.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * min(progress, 1.0))) / 2)
+            return cosine_rate(self.learning_rate, progress)
         return self.learning_rate * (0.1 if progress >= self.milestone else 1.0)
 
     def reach(self, progress: float) -> float:
@@ -242,6 +262,24 @@ class Budget:
 # --------------------------------------------------------------------------------------------------------- checkpoints
 
 
+def checkpoint_tensors(model: MonkeyNet, optimizers: Optimizers) -> dict[str, Tensor]:
+    """Every tensor that a resumed training needs: the model's, and those that its three Adams remember.
+
+    Args:
+        model: its state holds weights, and the running statistics of batch norm.
+        optimizers: the state of an Adam holds, for each weight, both moments and how many steps it has taken.
+
+    Returns:
+        ``model.NAME`` and ``optimizer.NETWORK.INDEX.KEY`` → tensor.
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for network, optimizer in optimizers.items():
+        remembered = optimizer.state_dict()["state"]
+        for index, state in remembered.items():
+            tensors |= {f"optimizer.{network}.{index}.{key}": value for key, value in state.items()}
+    return tensors
+
+
 @dataclass
 class Run:
     """A training under way: everything that a checkpoint has to hold.
@@ -264,10 +302,7 @@ class Run:
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint and the bare model into the run folder; each appears whole or not at all."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for network, optimizer in self.optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{network}.{index}.{key}": value for key, value in state.items()}
+        tensors = checkpoint_tensors(self.model, self.optimizers)
         header = {
             "format": "monkeynet_edu checkpoint",
             "config": self.model.config.to_json(),
@@ -301,10 +336,7 @@ class Run:
                 f"{path}: a checkpoint of another configuration; first difference {difference}; "
                 "give the same options as before, or another --out"
             )
-        own = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
-        load_weights(self.model, own, str(path))
-        for network, optimizer in self.optimizers.items():
-            _restore_optimizer(optimizer, network, tensors)
+        restore_tensors(self.model, self.optimizers, tensors, str(path))
         self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
 
 
@@ -315,6 +347,24 @@ def _flat(values: dict[str, Any], prefix: str = "recipe") -> Iterator[tuple[str,
             yield from _flat(value, f"{prefix}.{name}")
         else:
             yield f"{prefix}.{name}", value
+
+
+def restore_tensors(model: MonkeyNet, optimizers: Optimizers, tensors: dict[str, Tensor], name: str) -> None:
+    """Fills a model and its Adams from what :func:`checkpoint_tensors` returned.
+
+    Args:
+        model: to fill.
+        optimizers: to fill.
+        tensors: by name.
+        name: of the file that they come from, for the message.
+
+    Raises:
+        UserError: a tensor of the model is missing, unknown or of another shape.
+    """
+    own = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    load_weights(model, own, name)
+    for network, optimizer in optimizers.items():
+        _restore_optimizer(optimizer, network, tensors)
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor]) -> None:
@@ -392,6 +442,19 @@ class MetricsLog:
             self._board.close()
 
 
+def write_finding(path: Path, finding: watching.Finding) -> None:
+    """Appends a finding of the monitor to a file of JSON lines.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(finding)) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror}); free some space") from error
+
+
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file."""
     if not path.is_file():
@@ -461,12 +524,19 @@ class Pace:
 
 
 def train(
-    run: Run, clips: Sequence[Clip], budget: Budget, folder: Path, device: Device, pace: Pace | None = None
+    run: Run,
+    clips: Sequence[Clip],
+    budget: Budget,
+    folder: Path,
+    device: Device,
+    pace: Pace | None = None,
+    monitor: watching.Monitor | None = None,
 ) -> Report:
     """Trains until the budget is used up; Ctrl-C finishes the step, saves and stops (a second one does not wait).
 
     Whatever else ends it, the steps done so far are saved, unless they led to losses or weights that are not finite:
-    then the checkpoint from before stays.
+    then the checkpoint from before stays. What the monitor finds is printed once and kept in ``findings.jsonl``; the
+    checkpoint from before its first finding is kept as ``last_good.safetensors``.
 
     Args:
         run: from :func:`start`, perhaps restored.
@@ -475,6 +545,7 @@ def train(
         folder: run folder: checkpoint, model, ``metrics.csv``, ``preview.png``.
         device: where and how exactly.
         pace: how often to log, draw and save.
+        monitor: watches; a new one where None.
 
     Raises:
         UserError: too few clips, frames that the networks cannot halve, an unwritable folder, or losses that are no
@@ -487,7 +558,7 @@ def train(
     _make_folder(folder)
     log = MetricsLog(folder, run.step)
     run.model.train()
-    loop = _Loop(run, sampler, budget, folder, device, pace, log, log.last)
+    loop = _Loop(run, sampler, budget, folder, device, pace, log, monitor or watching.Monitor(), log.last)
     try:
         with suppress(KeyboardInterrupt):
             loop.go()
@@ -558,6 +629,7 @@ class _Loop:
     device: Device
     pace: Pace
     log: MetricsLog
+    monitor: watching.Monitor
     shown: dict[str, float]
     sums: dict[str, list[Tensor]] = field(default_factory=dict)
 
@@ -607,7 +679,35 @@ class _Loop:
             self._log()
         if run.step % self.pace.preview == 0 or run.step == 1:
             self._preview(source, driving, result)
+        self._watch(source, driving, result)
         run.seconds += time.monotonic() - began
+
+    def _watch(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
+        """Lets the monitor look, and says what it finds; losses that are not finite end the training."""
+        step, known = self.run.step, bool(self.monitor.findings)
+        found = self.monitor.observe(
+            step, source, driving, result.keypoints, result.generated, result.losses, self.run.model
+        )
+        for number, finding in enumerate(found):
+            kept = "" if known or number else self._keep_last_good()
+            tqdm.write(f"{finding}{kept}", file=sys.stderr)
+            write_finding(self.folder / FINDINGS_FILE, finding)
+        if any(finding.name == watching.NOT_FINITE for finding in found):
+            self._log()
+
+    def _keep_last_good(self) -> str:
+        """Copies the checkpoint, which was written before this finding, beside itself; says where."""
+        path, kept = self.folder / CHECKPOINT_FILE, self.folder / LAST_GOOD_FILE
+        if not path.is_file():
+            return ""
+        part = kept.with_name(LAST_GOOD_FILE + ".part")
+        try:
+            shutil.copyfile(path, part)
+            os.replace(part, kept)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            return f" (The checkpoint from before could not be copied: {error.strerror}.)"
+        return f" (The checkpoint from before is kept as {kept}.)"
 
     def _log(self) -> None:
         means = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
@@ -630,6 +730,16 @@ class _Loop:
             points = detect_pair(model, source[:4], driving[:4])
         model.train()
         write_image(self.folder / "preview.png", preview(source, driving, result, points))
+
+
+def sabotage(
+    fault: watching.Plant, config: MonkeyNetConfig, how: Recipe, clips: Sequence[Clip], data: str, device: Device
+) -> tuple[Run, Sequence[Clip]]:
+    """A new training with a planted fault, and its clips; for the rest as :func:`start`."""
+    how = replace(how, learning_rate=how.learning_rate * fault.rate)
+    run = start(fault.config(config), how, data, device)
+    fault.model(run.model)
+    return run, fault.clips(clips, how.batch_size)
 
 
 LARGE_MOTIONS = ("mini-bair", "mini-taichi")  # limbs move by more than their thickness: nearby frames first

@@ -37,7 +37,6 @@ from monkeynet_edu.training import (
     Pace,
     Recipe,
     Run,
-    StepResult,
     compute_gradients,
     detect_pair,
     read_metrics,
@@ -606,7 +605,7 @@ def nan_after(steps: int):
         result = training_step(*args)
         if next(done) < steps:
             return result
-        return StepResult(result.losses | {"frame": torch.tensor(math.nan)}, result.generated)
+        return dataclasses.replace(result, losses=result.losses | {"frame": torch.tensor(math.nan)})
 
     return step
 
