@@ -133,7 +133,7 @@ def test_a_lesson_that_raises_leaves_all_files_as_they_were(course: TinyCourse, 
     build(course)
     before = files(course)
     course.edit('"A white diagonal on black.")', '"A white diagonal on black.")\nraise ZeroDivisionError')
-    with pytest.raises(UserError, match="^90_tiny, cell 9: ZeroDivisionError: no; mend it"):
+    with pytest.raises(UserError, match=r"^90_tiny, cell 9: ZeroDivisionError: no; mend it"):
         build(course)
     assert files(course) == before
 

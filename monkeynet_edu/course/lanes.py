@@ -433,11 +433,11 @@ def _resolves(link: str, notebook: NotebookNode, path: Path) -> bool:
     """Whether file and heading of a relative link exist."""
     file, _, anchor = unquote(link).partition("#")
     target = path.parent / file if file else path
-    if not target.exists():
+    if file and not target.exists():
         return False
     if not anchor or target.suffix != ".ipynb":
         return True
-    other = notebook if not file else read_notebook(target)
+    other = read_notebook(target) if file else notebook
     return anchor in {re.sub(r"\s", "-", text) for _, _, text in _headings(other)}
 
 
