@@ -55,7 +55,7 @@ class Still:
             return Still(shown.png(dpi), shown.alt)
         pixels, alt = shown
         buffer = io.BytesIO()
-        Image.fromarray(viz.to_uint8(pixels)).save(buffer, "PNG", compress_level=3)
+        Image.fromarray(viz.to_uint8(pixels)).save(buffer, "PNG")
         return Still(buffer.getvalue(), alt)
 
     def _repr_html_(self) -> str:
