@@ -363,8 +363,7 @@ def _procrustes_turned(f: Function) -> None:
 
 def _procrustes_cosine(points: Tensor, others: Tensor) -> Tensor:
     a, b = ((p - p.mean(-2, keepdim=True)).double().flatten(-2) for p in (points, others))
-    shape = torch.broadcast_shapes(a.shape, b.shape)
-    away = 1 - torch.nn.functional.cosine_similarity(a.expand(shape), b.expand(shape), dim=-1)
+    away = 1 - torch.nn.functional.cosine_similarity(a, b, dim=-1)
     return (2 * away).clamp_min(0).sqrt().to(points.dtype)
 
 
@@ -382,7 +381,8 @@ def _procrustes_einsum(points: Tensor, others: Tensor) -> Tensor:
         return wide / torch.einsum("...pc,...pc->...", wide, wide).sqrt()[..., None, None]
 
     gap = shape(points) - shape(others)
-    return torch.einsum("...pc,...pc->...", gap, gap).sqrt().to(points.dtype)
+    squared: Tensor = torch.einsum("...pc,...pc->...", gap, gap)
+    return squared.sqrt().to(points.dtype)
 
 
 PROCRUSTES = Exercise(
