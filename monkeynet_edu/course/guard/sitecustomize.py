@@ -40,11 +40,22 @@ def _deny_writing(event: str, arguments: tuple[Any, ...], protected: str) -> Non
         _, mode, flags = arguments
         if not (set(mode or "") & set("wax+") or (flags or 0) & _WRITING):
             return
+    base = os.getcwd() if event in ("open", "os.truncate") else _folder(arguments[-1])
     for path in arguments[: 1 if event == "open" else 2]:
         if isinstance(path, str | bytes | os.PathLike):
-            whole = os.path.abspath(os.fsdecode(path))
+            whole = os.path.abspath(os.path.join(base, os.fsdecode(path)))
             if whole == protected or whole.startswith(protected + os.sep):
                 raise OSError(errno.EROFS, "the checkout is read-only in this run", whole)
+
+
+def _folder(dir_fd: Any) -> str:
+    """What a relative path is relative to: an open folder where one is given (`shutil.rmtree` works that way)."""
+    if isinstance(dir_fd, int) and dir_fd >= 0:
+        try:
+            return os.readlink(f"/proc/self/fd/{dir_fd}")
+        except OSError:
+            return os.sep  # a system that does not tell: let it pass
+    return os.getcwd()
 
 
 def _install(protected: str) -> None:
