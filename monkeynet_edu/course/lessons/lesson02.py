@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect
 
 IMPORTS = """\
+import copy
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -643,9 +645,12 @@ def _see_block(f: Function, call: Call) -> list[Tensor]:
         if not isinstance(out, Tensor):
             return [torch.zeros(0)]
         seen.append(out.detach())
-        if training and out.requires_grad:
-            grads = torch.autograd.grad(out.square().sum(), [*maps, modules[0].weight], allow_unused=True)
-            seen += [torch.zeros(1) if g is None else g for g in grads]
+        if training:
+            leaves = [*maps, modules[0].weight]
+            grads: Iterable[Tensor | None] = [None] * len(leaves)
+            if out.requires_grad:
+                grads = torch.autograd.grad(out.square().sum(), leaves, allow_unused=True)
+            seen += [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, grads, strict=True)]
     return seen
 
 

@@ -53,7 +53,8 @@ def paint(labels: Tensor) -> npt.NDArray[np.uint8]:
     """Labels (N, H, W) as pictures (N, H, W, 3): grey background, one colour for each class of parts."""
     grey = np.full((1, 3), 200, dtype=np.uint8)
     palette = np.concatenate([grey, viz.keypoint_colors(len(CLASSES) - 1)])
-    return palette[labels.numpy()]
+    painted: npt.NDArray[np.uint8] = palette[labels.numpy()]
+    return painted
 
 
 def near_borders(labels: Tensor) -> Tensor:
