@@ -394,7 +394,8 @@ PHOTO = ""
 
 # %% tags=["nbval-ignore-output"]
 stranger = figures.photo(PHOTO)
-viz.figure_images([stranger], ["your photo" if PHOTO else "a stand-in for your photo"], alt="The picture of the experiment.")
+name = "your photo" if PHOTO else "a stand-in for your photo"
+viz.figure_images([stranger], [name], alt="The picture of the experiment: a portrait, unless you chose another one.")
 
 # %%
 ex.predict(

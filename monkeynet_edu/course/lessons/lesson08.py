@@ -372,7 +372,8 @@ def _procrustes_norms(points: Tensor, others: Tensor) -> Tensor:
     for cloud in (points, others):
         flat = (cloud - cloud.mean(dim=-2, keepdim=True)).flatten(-2)
         shapes.append(flat / torch.linalg.vector_norm(flat, dim=-1, keepdim=True))
-    return torch.linalg.vector_norm(shapes[0] - shapes[1], dim=-1)
+    found: Tensor = torch.linalg.vector_norm(shapes[0] - shapes[1], dim=-1)
+    return found
 
 
 def _procrustes_einsum(points: Tensor, others: Tensor) -> Tensor:
@@ -381,8 +382,7 @@ def _procrustes_einsum(points: Tensor, others: Tensor) -> Tensor:
         return wide / torch.einsum("...pc,...pc->...", wide, wide).sqrt()[..., None, None]
 
     gap = shape(points) - shape(others)
-    squared: Tensor = torch.einsum("...pc,...pc->...", gap, gap)
-    return squared.sqrt().to(points.dtype)
+    return torch.einsum("...pc,...pc->...", gap, gap).sqrt().to(points.dtype)
 
 
 PROCRUSTES = Exercise(
