@@ -174,12 +174,13 @@ viz.figure_keypoints(
 # %%
 mirrored = pictures.flip_x(source)
 in_mirror = animation.detect_clip(model, mirrored[None], ex.device).mean[0].cpu()
-viz.figure_images(
+both = viz.figure_images(
     [viz.draw_keypoints(source, points, scale=3), viz.draw_keypoints(mirrored, in_mirror, scale=3)],
     ["the picture", "in the mirror"],
     "The figure and its mirror image, each with ten keypoints: keypoint 1 is on the hand at the left edge of the figure in both, "
     "although in the mirror that is the other hand.",
 )
+widgets.Still.of(both, dpi=70)
 
 # %%
 ex.used("flip-x")
@@ -212,7 +213,7 @@ ex.reveal(
 t = 12
 height = made.deformation.shape[1]
 flow = (made.deformation[t] - made.deformation[0]) * (height - 1) / 2  # in pixels of the flow, against the first frame
-viz.figure_images(
+inside = viz.figure_images(
     [
         viz.draw_keypoints(driving[t], made.driving.mean[t].cpu(), scale=3),
         viz.draw_keypoints(source, made.moved.mean[t].cpu(), scale=3),
@@ -226,6 +227,7 @@ viz.figure_images(
     "the part masks, grey background around a coloured body; the flow, strongest at both arms; the deformed source, whose arms have only got thinner; "
     "and the generated frame, with outstretched, blurred arms.",
 )
+widgets.Still.of(inside, dpi=70)
 
 # %% [markdown]
 # From left to right:
@@ -260,11 +262,11 @@ ex.character.picture()
 # ## 6. Make: your motion, your character
 #
 # Go back to the puppet, press **Record**, move a point or two for a few seconds, press **Stop recording**. The cell below takes your recorded motion and gives it
-# to your character, whose keypoints the model finds anew. If you recorded nothing, both hands are lifted for you.
+# to your character, whose keypoints the model finds anew. If you recorded nothing, three points move for you: the one on the belt and two on the head.
 
 # %%
 portrait = to_tensor(ex.character.clip(length=1).frames)[0]
-lift = widgets.swing(10, {1: (-0.15, -0.35), 2: (0.15, -0.35)})
+lift = widgets.swing(10, {0: (0.15, -0.3), 3: (-0.12, 0.0), 9: (-0.12, 0.0)})
 motion = lift if puppet.motion is None else puppet.motion  # (T, 10, 2): how far each point goes
 whose = "a motion made for you" if puppet.motion is None else "your recorded motion"
 ex.film(
@@ -282,9 +284,9 @@ ex.film(
 # %%
 dance = animation.animate(model, portrait, driving, ex.device)
 ex.film(
-    torch.cat([driving, dance.prediction], dim=3)[:24:2],
+    torch.cat([driving, dance.prediction], dim=3)[:24:3],
     caption=f"{ex.character.name} learns a movement from a stranger.",
-    fps=8,
+    fps=6,
     alt=f"Two films side by side: a figure with a hat lifts both arms, and {ex.character.name}, drawn from one picture, does the same; "
     "the raised hands are blurred.",
 )
