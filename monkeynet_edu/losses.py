@@ -36,23 +36,50 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def generator_adversarial(fake_score: Tensor) -> Tensor:
-    """mean (1 - D(x̂))²: small when D takes the generated frame for real (LSGAN, Eq. 8)."""
-    return (1 - full_precision(fake_score)).square().mean()
+    """mean (1 - D(x̂))²: small when D takes the generated frame for real (LSGAN, Eq. 8).
+
+    Args:
+        fake_score: D's scores for generated frames, of any shape.
+
+    Returns:
+        One number.
+    """
+    fake = full_precision(fake_score)
+    missing = 1 - fake  # D says 1 where it takes a frame for real
+    return missing.square().mean()
 
 
 def discriminator_adversarial(real_score: Tensor, fake_score: Tensor) -> Tensor:
-    """mean (1 - D(x'))² + mean D(x̂)²: small when D tells them apart (LSGAN, Eq. 7)."""
-    return (1 - full_precision(real_score)).square().mean() + full_precision(fake_score).square().mean()
+    """mean (1 - D(x'))² + mean D(x̂)²: small when D tells them apart (LSGAN, Eq. 7).
+
+    Args:
+        real_score: D's scores for real frames, of any shape.
+        fake_score: for generated frames, of any shape.
+
+    Returns:
+        One number.
+    """
+    real, fake = full_precision(real_score), full_precision(fake_score)
+    real_term = (1 - real).square().mean()
+    fake_term = fake.square().mean()
+    return real_term + fake_term
 
 
 def feature_matching(fake: list[Tensor], real: list[Tensor]) -> list[Tensor]:
     """mean |D_i(x̂) - D_i(x')| for the frame itself and each block of D (Eq. 9); the score is left out.
 
     Args:
-        fake: what D returned for the generated frame.
+        fake: what D returned for the generated frame: the frame, its blocks' outputs, the score.
         real: what D returned for the real one.
+
+    Returns:
+        One number for the frame and one for each block.
     """
-    return [l1(f, r) for f, r in zip(fake[:-1], real[:-1], strict=True)]
+    terms = []
+    for made, wanted in zip(fake[:-1], real[:-1], strict=True):
+        gap = full_precision(made) - full_precision(wanted)
+        terms.append(gap.abs().mean())
+    return terms
 
 
 def generator_losses(
