@@ -106,14 +106,13 @@ def resize_deformation(
     """
     if deformation.shape[1:3] == (height, width):
         return deformation
-    if mode == "nearest":
-        return nearest_deformation(deformation, height, width)
-    planes = deformation.permute(0, 3, 1, 2)
-    return F.interpolate(planes, (height, width), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
+    if mode == "bilinear":
+        return bilinear_deformation(deformation, height, width)
+    return resize(deformation.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1)
 
 
-def nearest_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
-    """Brings a deformation to another size by taking, for each new place, the nearest old one to its upper left.
+def bilinear_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
+    """Brings a deformation to another size, interpolating between its points: corners stay corners.
 
     Args:
         deformation: (B, H, W, 2), points (x, y) in [-1, 1].
@@ -121,11 +120,11 @@ def nearest_deformation(deformation: Tensor, height: int, width: int) -> Tensor:
         width: w, of the result.
 
     Returns:
-        (B, h, w, 2): row i, column j holds the point of row ⌊i·H/h⌋, column ⌊j·W/w⌋.
+        (B, h, w, 2). The lattice of H by W becomes exactly the lattice of h by w.
     """
     planes = deformation.permute(0, 3, 1, 2)  # (B, 2, H, W)
-    thinned = F.interpolate(planes, (height, width), mode="nearest")
-    return thinned.permute(0, 2, 3, 1)
+    resized = F.interpolate(planes, (height, width), mode="bilinear", align_corners=True)
+    return resized.permute(0, 2, 3, 1)
 
 
 def downscale(image: Tensor, scale: float) -> Tensor:

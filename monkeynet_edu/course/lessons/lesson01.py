@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from monkeynet_edu import geometry, viz
 from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, expect
+from monkeynet_edu.course.reference.warping import read_by_loops
 from monkeynet_edu.data import sprites
 
 IMPORTS = """\
@@ -316,20 +316,6 @@ TO_PIXELS = Exercise(
 # ------------------------------------------------------------------------------------------------------- bilinear_warp
 
 
-def _read_by_loops(image: Tensor, points: Tensor) -> Tensor:
-    """Bilinear reading of (B, C, H, W) at (B, h, w, 2) from its definition, pixel by pixel."""
-    batch, channels, height, width = image.shape
-    out = image.new_zeros(batch, channels, *points.shape[1:3])
-    for b, i, j in torch.cartesian_prod(*(torch.arange(n) for n in points.shape[:3])).tolist():
-        column = (float(points[b, i, j, 0]) + 1) / 2 * (width - 1)
-        row = (float(points[b, i, j, 1]) + 1) / 2 * (height - 1)
-        for r in (math.floor(row), math.floor(row) + 1):
-            for c in (math.floor(column), math.floor(column) + 1):
-                if 0 <= r < height and 0 <= c < width:
-                    out[b, :, i, j] += (1 - abs(row - r)) * (1 - abs(column - c)) * image[b, :, r, c]
-    return out
-
-
 def _warp_identity(f: Function) -> None:
     image = _rand(2, 3, 5, 8)
     tried = "a random picture and its own lattice"
@@ -363,7 +349,7 @@ def _warp_outside(f: Function) -> None:
 
 def _warp_loops(f: Function) -> None:
     image, points = _rand(2, 2, 4, 7, seed=5), _rand(2, 3, 5, 2, seed=6) * 3 - 1.5
-    expect(f(image, points), _read_by_loops(image, points), "the definition, pixel by pixel", "random points, some outside")
+    expect(f(image, points), read_by_loops(image, points), "the definition, pixel by pixel", "random points, some outside")
 
 
 def _warp_by_rows_and_columns(image: Tensor, deformation: Tensor) -> Tensor:
