@@ -80,7 +80,7 @@ def picture_of_puppet(image: Tensor, home: Tensor, points: Tensor, frame: Frames
         points: where they were moved to (K, 2).
         frame: what the model drew, (H, W, 3).
     """
-    scale = max(1, 192 // frame.shape[1])
+    scale = max(1, 160 // frame.shape[1])
     plain = frame.repeat(scale, 0).repeat(scale, 1)
     row = [viz.draw_keypoints(image, home, None, scale), viz.draw_keypoints(frame, points, None, scale), plain]
     sheet = viz.grid([row], column_labels=["the one picture, keypoints found", "points moved", "what the model draws"])

@@ -13,7 +13,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -37,7 +37,7 @@ class Still:
         said: a sentence for the line below the controls, spoken by screen readers; empty for none.
     """
 
-    png: bytes
+    png: bytes = field(repr=False)
     alt: str
     said: str = ""
 
