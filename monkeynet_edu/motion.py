@@ -68,7 +68,7 @@ def movement_heatmap(
 
 
 def displacements(source: Keypoints, driving: Keypoints) -> Tensor:
-    """How far each part was moved, as a backward map: where to read relative to the driving pixel (Eq. 3).
+    """How far each part was moved, as a backward map: where to read relative to the driving pixel.
 
     Args:
         source: keypoints with ``mean`` (B, K, 2), (x, y) in [-1, 1].
