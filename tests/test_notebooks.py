@@ -201,7 +201,7 @@ def test_an_exercise_that_is_never_submitted_is_seen(tiny_runs: Runs) -> None:
 SWALLOWED = (
     "import threading, ipywidgets as widgets\n\nout = widgets.Output()\nwith out:\n    [][1]",
     "def show(x):\n    raise KeyError('in interact')\n\nwidgets.interact(show, x=3);",
-    "button = widgets.Button()\nbutton.on_click(lambda b: 1 / 0)\nbutton.click()",
+    "button = widgets.Button()\nbutton.on_click(lambda b: 1 / 0)\nwith out:\n    button.click()",
     "thread = threading.Thread(target=lambda: int('in a thread'))\nthread.start()\nthread.join()",
 )
 

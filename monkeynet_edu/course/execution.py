@@ -102,6 +102,7 @@ def execute(
     import nbclient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+    silence_output_widgets()
     begun: list[float] = []  # when each cell began; the last one is ours
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
@@ -135,6 +136,16 @@ def execute(
         raise UserError(f"{name}, {found[0]}; mend it, nothing was written")
     stabilise(notebook)
     return Cost(begun[-1] - begun[0], float(last.outputs[0].text))
+
+
+def silence_output_widgets() -> None:
+    """Keeps nbclient from sending what an ``Output`` shows back to the kernel, which only a front end needs.
+
+    Sent while a cell still runs, it makes the kernel's reply to that cell get lost, and the run waits for ever.
+    """
+    from nbclient.output_widget import OutputWidget
+
+    OutputWidget.sync_state = lambda self: None  # type: ignore[method-assign]
 
 
 def stabilise(notebook: NotebookNode) -> None:
@@ -253,6 +264,7 @@ def papermill(path: str, output: str, folder: str, parameters: str) -> None:
     """Runs one notebook in a folder and saves it, whether it raised or not; errors go to standard error."""
     from papermill import PapermillExecutionError, execute_notebook
 
+    silence_output_widgets()
     options = {"kernel_name": "python3", "progress_bar": False, "cwd": folder}
     try:
         execute_notebook(path, output, json.loads(parameters), **options)
