@@ -36,7 +36,7 @@ def spread(values: Tensor, weights: Tensor, floor: float = 2.0) -> Tensor:
 BODY = ["mean = (values", "centred = values", "total = (", "return total"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def exercise(monkeypatch: pytest.MonkeyPatch) -> Exercise:
     monkeypatch.setattr(scaffold, "solution_source", lambda exercise: SOLUTION)
     return Exercise(
@@ -61,7 +61,9 @@ def text(exercise: Exercise, level: Level) -> str:
 
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "blank page"])
-def test_signature_docstring_and_statement_stand_at_every_level_but_the_blank_page(exercise: Exercise, level: Level) -> None:
+def test_signature_docstring_and_statement_stand_at_every_level_but_the_blank_page(
+    exercise: Exercise, level: Level
+) -> None:
     if level == "blanks":
         exercise = replace(exercise, blanks=("values - mean",))
     given = text(exercise, level)
