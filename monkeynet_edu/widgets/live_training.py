@@ -217,12 +217,16 @@ class Dashboard(Live):
             self.words = list(self._monitor(self.rows) if callable(self._monitor) else self._monitor)
         except Exception as error:  # said in the widget
             self._note(error)
-        still = self.picture()
-        self._show(image=still.png, alt=still.alt, words=self.words, status=self._status(), error=self.error)
+        self._catch_up()
         now = time.monotonic()
         self._next_picture = now + max(_PAUSE_BETWEEN_PICTURES, _SHARE_OF_TIME * (now - began))
 
     # ---------------------------------------------------------------------------------------------------- the live view
+
+    def _catch_up(self) -> None:
+        still = self.picture()
+        self._show(image=still.png, alt=still.alt, words=self.words, error=self.error)
+        self._show(status=self._status(), disabled=self._disabled())
 
     def _status(self) -> str:
         reached = f" at step {self.rows[-1]['step']:.0f}" if self.rows else ""
