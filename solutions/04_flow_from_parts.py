@@ -432,7 +432,7 @@ ex.reveal(
 # masks into a flow, the gradient goes back through it.
 #
 # Below, a small M without residual is trained for about half a minute on other characters, from zero. Then it is shown
-# your character's pair.
+# your character.
 
 # %%
 ex.predict(
@@ -567,15 +567,15 @@ viz.figure_images(
 # %%
 with torch.no_grad():
     by_parts, by_model = [], []
-    for t in range(0, len(frames), 2):
+    for t in range(0, len(frames), 3):
         pose_shifts = motion.displacements(source, points[t : t + 1])
         pose_flow = motion.coarse_flow(pasting.true_masks(truth, t, SOURCE), pose_shifts)
         by_parts.append(pasting.read_by(image, motion.assemble_deformation(pose_flow, torch.zeros(1, 2, 64, 64))))
         by_model.append(net(image, own_source, net.detect(frames[t : t + 1])).prediction)
-film = figures04.beside(frames[::2], torch.cat(by_parts), torch.cat(by_model))
+film = figures04.beside(frames[::3], torch.cat(by_parts), torch.cat(by_model))
 ex.film(
     film,
-    fps=6,
+    fps=4,
     caption=f"{ex.character.name}: the original, one frame moved by true parts, and one frame moved by the trained model.",
     alt="Three films side by side. The original moves through a slow movement; in the middle the same still is moved patch by patch, "
     "with its first outline left standing behind it; on the right the trained model draws the whole movement, a little "
