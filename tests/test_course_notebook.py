@@ -170,3 +170,23 @@ def test_the_short_mode_takes_two_steps(progress: Progress, monkeypatch: pytest.
     assert LessonSession("01", fast=True, progress=progress).steps(200) == 2
     monkeypatch.setenv("MONKEYNET_EDU_FAST", "1")
     assert LessonSession("01", progress=progress).fast
+
+
+def test_a_training_cell_that_does_not_train_is_caught(ex: LessonSession) -> None:
+    layer = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+
+    def train(steps: int, rate: float = 1.0) -> None:
+        with ex.training(layer):
+            for _ in range(steps):
+                optimizer.zero_grad()
+                (rate * layer(torch.ones(1, 2)).sum()).backward()
+                optimizer.step()
+
+    train(2)
+    with pytest.raises(AssertionError, match="at least 2"):
+        train(1)
+    with pytest.raises(AssertionError, match="did not change"):
+        train(2, rate=0.0)
+    with pytest.raises(AssertionError, match="finite"):
+        train(2, rate=float("nan"))

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from monkeynet_edu.course import install, lessons
 from monkeynet_edu.course.banner import Banner, Note, note
@@ -213,6 +215,30 @@ class LessonSession:
     def steps(self, count: int) -> int:
         """Training steps: ``count``, or 2 in the short mode."""
         return 2 if self.fast else count
+
+    @contextmanager
+    def training(self, *modules: nn.Module) -> Iterator[None]:
+        """Inside, something is trained: at least two optimiser steps, after which the weights are others and finite.
+
+        Raises:
+            AssertionError: fewer steps, weights that stayed what they were, or weights that are not finite.
+        """
+        steps = 0
+
+        def count(*_: object) -> None:
+            nonlocal steps
+            steps += 1
+
+        before = [parameter.detach().clone() for module in modules for parameter in module.parameters()]
+        hook = register_optimizer_step_post_hook(count)
+        try:
+            yield
+        finally:
+            hook.remove()
+        after = [parameter.detach() for module in modules for parameter in module.parameters()]
+        assert steps >= 2, f"expected at least 2 optimiser steps, got {steps}"
+        assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True)), "the weights did not change"
+        assert all(bool(a.isfinite().all()) for a in after), "some weights are no longer finite"
 
     @property
     def character(self) -> Character:
