@@ -598,12 +598,13 @@ config = keypoints.DetectorConfig(keypoints=13, width=8, max_width=32, levels=3,
 student = keypoints.KeypointDetector(config).to(device)
 optimizer = torch.optim.Adam(student.parameters(), lr=2e-3)
 steps = ex.steps(300)
-for step in range(steps):
-    batch = torch.randint(len(images), (16,))
-    loss = (student(images[batch]).mean - labels[batch]).square().mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+with ex.training(student, steps=steps):
+    for _ in range(steps):
+        batch = torch.randint(len(images), (16,))
+        loss = (student(images[batch]).mean - labels[batch]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
 student.eval()
 with torch.no_grad():

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from tqdm.auto import tqdm
 
 from monkeynet_edu.course import install, lessons
 from monkeynet_edu.course.banner import Banner, Note, note
@@ -217,17 +218,20 @@ class LessonSession:
         return 2 if self.fast else count
 
     @contextmanager
-    def training(self, *modules: nn.Module) -> Iterator[None]:
-        """Inside, something is trained: at least two optimiser steps, after which the weights are others and finite.
+    def training(self, *modules: nn.Module, steps: int | None = None) -> Iterator[None]:
+        """Inside, something is trained behind a progress bar: at least two steps, and weights that change and stay finite.
+
+        Args:
+            modules: what is trained.
+            steps: how many steps of optimisers are to be expected, for the bar.
 
         Raises:
             AssertionError: fewer steps, weights that stayed what they were, or weights that are not finite.
         """
-        steps = 0
+        bar = tqdm(total=steps, desc="training", unit="step", leave=False)
 
         def count(*_: object) -> None:
-            nonlocal steps
-            steps += 1
+            bar.update()
 
         before = [parameter.detach().clone() for module in modules for parameter in module.parameters()]
         hook = register_optimizer_step_post_hook(count)
@@ -235,8 +239,9 @@ class LessonSession:
             yield
         finally:
             hook.remove()
+            bar.close()
         after = [parameter.detach() for module in modules for parameter in module.parameters()]
-        assert steps >= 2, f"expected at least 2 optimiser steps, got {steps}"
+        assert bar.n >= 2, f"expected at least 2 optimiser steps, got {bar.n}"
         assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True)), "the weights did not change"
         assert all(bool(a.isfinite().all()) for a in after), "some weights are no longer finite"
 
