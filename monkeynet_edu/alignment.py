@@ -190,8 +190,8 @@ class Domain:
         centre: (F,) mean appearance of training pictures.
         spread: (F,) standard deviation.
         directions: (R, F) orthonormal directions in which standardised appearances differ most.
-        variances: (R,) along them.
-        floor: variance in every other direction.
+        variances: (R,) along them, beyond the floor.
+        floor: variance in every direction.
         limit: distance of the strangest training picture that was held back, plus 5 %.
         weights: :func:`fingerprint` of the model that it belongs to.
     """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from monkeynet_edu import alignment, geometry
 from monkeynet_edu.alignment import (
     GOOD_FIT,
     POOR_FIT,
@@ -112,12 +113,11 @@ def test_the_first_frame_is_the_reference_unless_another_is_clearly_nearer():
 
 
 def test_a_reference_that_is_asked_for_is_judged_and_not_changed():
-    base, other = random(10, 1, 10, 2), random(11, 1, 10, 2)
-    found = align(keypoints(base), keypoints(torch.cat([base, other])), 1)
-    assert found.reference == 1
-    assert found.first == pytest.approx(0, abs=1e-6)
-    assert found.score == pytest.approx(found.movement)
-    assert found.frames == 2
+    source, film = keypoints(random(10, 1, 10, 2)), keypoints(random(11, 3, 10, 2))
+    found = align(source, film, 1)
+    assert (found.reference, found.frames) == (1, 3)
+    assert [found.first, found.score] == pytest.approx(fit_score(source, film)[:2].tolist())
+    assert found.movement == pytest.approx(max(float(fit_score(film[1:2], film[t : t + 1])) for t in (0, 2)))
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,26 @@ def test_pictures_of_the_known_kind_score_up_to_one_and_others_above(model: Monk
     assert (domain.scores(model, strange) > 1.5).all()
 
 
-def test_the_score_is_the_mahalanobis_distance_of_the_gaussian(model: MonkeyNet):
-    domain = Domain.of(model, clips_of("discs", 20))
-    frames = to_tensor(clips_of("stripes", 1)[0].frames)
-    z = ((appearance(model, frames) - domain.centre) / domain.spread).double()
-    v = domain.directions.double()
-    # Covariance of the model: the variances along the directions on top of the floor everywhere.
-    cov = v.T @ torch.diag(domain.variances.double()) @ v + domain.floor * torch.eye(v.shape[1], dtype=torch.float64)
-    expected = (z * torch.linalg.solve(cov, z.T).T).sum(dim=1).div(z.shape[1]).sqrt() / domain.limit
-    torch.testing.assert_close(domain.scores(model, frames).double(), expected, rtol=1e-3, atol=0)
+def test_the_score_counts_in_standard_deviations_along_each_direction(model: MonkeyNet, monkeypatch: pytest.MonkeyPatch):
+    # Three numbers, centre (1, 1, 1), spread 2; variance 3 + 1 along the first, 1 along the others; limit 0.5.
+    centre, spread = torch.ones(3), torch.full((3,), 2.0)
+    domain = Domain(centre, spread, torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([3.0]), 1.0, 0.5, "")
+    z = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [2.0, 1.0, 1.0]])
+    monkeypatch.setattr(alignment, "appearance", lambda model, frames: 1 + 2 * z)
+    expected = [2 * math.sqrt(1 / 3), 2 * math.sqrt(4 / 3), 2 * math.sqrt(3 / 3)]
+    assert domain.scores(model, torch.zeros(3, 3, 8, 8)).tolist() == pytest.approx(expected)
+
+
+def test_the_appearance_is_the_mean_and_logarithmic_variance_of_every_channel(model: MonkeyNet):
+    frames = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    got = appearance(model, frames)
+    torch.testing.assert_close(got[:, :3], frames.mean(dim=(2, 3)), rtol=0.05, atol=0)
+    half = got.shape[1] // 2
+    with torch.no_grad():
+        level = model.detector.predictor.encoder(geometry.downscale(frames, 0.5))[-1]
+    channels = level.shape[1]
+    torch.testing.assert_close(got[:, half - channels : half], level.mean(dim=(2, 3)))
+    torch.testing.assert_close(got[:, -channels:], (level.var(dim=(2, 3), correction=0) + 1e-6).log())
 
 
 def test_a_domain_survives_saving_and_belongs_to_its_weights(model: MonkeyNet, tmp_path):

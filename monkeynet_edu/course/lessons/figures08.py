@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import viz
@@ -33,17 +34,23 @@ def figure_films(rows: Mapping[str, Tensor], frames: Sequence[int], alt: str) ->
     cells = []
     for film in rows.values():
         shown = film[None].expand(max(frames) + 1, -1, -1, -1) if film.ndim == 3 else film
-        cells.append([viz.to_uint8(frame) for frame in shown[list(frames)]])
-    figure = _figure(1.05 * len(frames) + 1.0, 1.12 * len(rows) + 0.2)
+        cells.append([_few_colours(viz.to_uint8(frame)) for frame in shown[list(frames)]])
+    figure = _figure(1.0 * len(frames) + 1.0, 1.02 * len(rows) + 0.3)
     axes = figure.subplots(len(rows), len(frames), squeeze=False)
+    for axis, number in zip(axes[0], frames, strict=True):
+        axis.set_title(f"frame {number}", fontsize=8)
     for row, name, line in zip(cells, rows, axes, strict=True):
-        for number, picture, axis in zip(frames, row, line, strict=True):
-            axis.imshow(picture)
+        for picture, axis in zip(row, line, strict=True):
+            axis.imshow(picture, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            if line is axes[0]:
-                axis.set_title(f"frame {number}", fontsize=8)
         line[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", wrap=True)
     return Picture(figure, alt)
+
+
+def _few_colours(pixels: Frames) -> Frames:
+    """The same picture (H, W, 3) in 24 colours: a notebook of many pictures stays small."""
+    chosen = Image.fromarray(pixels).quantize(24, dither=Image.Dither.NONE)
+    return np.asarray(chosen.convert("RGB"))
 
 
 def figure_fit(scores: Tensor, pixels: Tensor, chosen: int) -> Picture:
@@ -77,7 +84,7 @@ def figure_domain(scores: Mapping[str, Tensor]) -> Picture:
     for row, values in enumerate(scores.values()):
         axis.plot(values.tolist(), [row] * len(values), "o", markersize=5, alpha=0.5, color=_SCORE)
     axis.axvline(1, color=_TRUTH, linestyle="--", linewidth=1.2)
-    axis.set_xscale("log")
+    axis.set_xlim(left=0)
     axis.set_yticks(range(len(scores)), list(scores), fontsize=8)
     axis.set_ylim(len(scores) - 0.5, -0.5)
     axis.set_xlabel("domain score (dashed: the limit, 1)", fontsize=8)
