@@ -198,3 +198,19 @@ def test_wrong_configurations_name_field_and_value() -> None:
         EmbeddingConfig(normalisation=0.0)
     with pytest.raises(ValueError, match=r"flow.*got \(\)"):
         MotionConfig(flow=())
+
+
+def test_the_deformation_is_place_plus_coarse_flow_plus_residual() -> None:
+    # 3×5 pixels: the pixel in row 1, column 3 stands at (½, 0).
+    coarse, residual = torch.zeros(1, 3, 5, 2), torch.zeros(1, 2, 3, 5)
+    assert torch.equal(motion.assemble_deformation(coarse, residual)[0], geometry.lattice(3, 5))
+    coarse[0, 1, 3], residual[0, :, 1, 3] = torch.tensor([-0.5, 0.25]), torch.tensor([0.125, -0.5])
+    assert motion.assemble_deformation(coarse, residual)[0, 1, 3].tolist() == [0.125, -0.25]
+
+
+def test_the_networks_deformation_is_assembled_from_what_it_reports() -> None:
+    net = network(small())
+    torch.nn.init.normal_(net.hourglass.decoder.conv.weight)
+    found = net(torch.rand(2, 3, 8, 12), points((0, 0), (0.5, 0.5))[[0, 0]], points((0.2, 0), (0.5, 0))[[0, 0]])
+    again = motion.assemble_deformation(found.coarse, found.residual.permute(0, 3, 1, 2))
+    assert torch.equal(found.deformation, again)
