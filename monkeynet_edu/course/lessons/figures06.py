@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,17 +45,17 @@ def figure_game(
     axes = figure.subplots(1, len(moments), squeeze=False)[0]
     for axis, (title, fake, scores) in zip(axes, moments, strict=True):
         shown = axis.imshow(
-            scores, origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="gray", vmin=-0.2, vmax=1.2
+            scores.numpy(), origin="lower", extent=(-REACH, REACH, -REACH, REACH), cmap="gray", vmin=-0.2, vmax=1.2
         )
-        axis.plot(*real[:150].T, "o", color="#0072b2", markersize=2.5)
-        axis.plot(*fake[:150].detach().T, "x", color="#d55e00", markersize=4)
+        axis.plot(*real[:150].T.numpy(), "o", color="#0072b2", markersize=2.5)
+        axis.plot(*fake[:150].detach().T.numpy(), "x", color="#d55e00", markersize=4)
         axis.set_title(title, fontsize=9)
         axis.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xticks=[], yticks=[])
     if discriminator is not None:
-        points = moments[-1][1][:40]
-        axes[-1].quiver(
-            *points.detach().T, *pull_on(points, discriminator).T, color="#d55e00", angles="xy", scale_units="xy", scale=3
-        )
+        points = moments[-1][1][:40].detach()
+        pulls = pull_on(points, discriminator)
+        look: dict[str, Any] = {"color": "#d55e00", "angles": "xy", "scale_units": "xy", "scale": 3}
+        axes[-1].quiver(*points.T.numpy(), *pulls.T.numpy(), **look)
     figure.colorbar(shown, ax=list(axes), shrink=0.7, label="D's score")
     return Picture(figure, alt)
 
@@ -72,8 +72,8 @@ def figure_routes(routes: Routes) -> Picture:
         (1.0, 3.0, "Δ"),
         (4.2, 3.0, "M, G"),
         (6.4, 3.0, "frame x̂"),
-        (8.7, 4.2, "D beside x̂"),
-        (8.7, 1.6, "D beside x′"),
+        (8.7, 4.2, "D on x̂"),
+        (8.7, 1.6, "D on x′"),
         (11.2, 3.0, "loss of\nG and Δ"),
     ):
         axis.text(x, y, label, ha="center", va="center", fontsize=10, bbox={"boxstyle": "round,pad=0.45", "fc": "white"})
@@ -88,14 +88,14 @@ def figure_routes(routes: Routes) -> Picture:
         ((7.9, 1.2), (1.1, 2.5), routes.real / longest, -0.28),
     ):
         _arrow(axis, start, end, 1.0 + 5.0 * width, bend)
-    axis.text(2.5, 3.35, f"{routes.motion:.2f}", ha="center", fontsize=10)
+    axis.text(2.6, 3.35, f"by M and G: {routes.motion:.2f}", ha="center", fontsize=10)
     axis.text(4.3, 5.35, f"heatmaps beside the generated frame: {routes.fake:.2f}", ha="center", fontsize=10)
-    axis.text(4.3, 0.5, f"heatmaps beside the real frame: {routes.real:.2f}", ha="center", fontsize=10)
+    axis.text(4.3, 0.1, f"heatmaps beside the real frame: {routes.real:.2f}", ha="center", fontsize=10)
     alt = (
         "Ways of the gradient from the loss of G and Δ back to the weights of the detector Δ, by norm: "
-        f"through the generated frame and M and G {routes.motion:.2f}; through the heatmaps that D is shown beside the generated "
-        f"frame {routes.fake:.2f}; through those beside the real frame {routes.real:.2f}; all added up as vectors "
-        f"{routes.together:.2f}."
+        f"through the generated frame and M and G {routes.motion:.2f}; through the heatmaps that D is shown beside the "
+        f"generated frame {routes.fake:.2f}; through those beside the real frame {routes.real:.2f}; all added up as "
+        f"vectors {routes.together:.2f}."
     )
     return Picture(figure, alt)
 
@@ -105,8 +105,8 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], wid
 
     colour = "#0072b2" if width > 1 else "#777777"
     style = f"arc3,rad={bend}"
-    head = {"arrowstyle": "-|>", "mutation_scale": 10 + 2 * width, "color": colour, "linewidth": width, "shrinkA": 0}
-    axis.add_patch(FancyArrowPatch(start, end, connectionstyle=style, **head))
+    look: dict[str, Any] = {"mutation_scale": 10 + 2 * width, "color": colour, "linewidth": width, "shrinkA": 0}
+    axis.add_patch(FancyArrowPatch(start, end, connectionstyle=style, arrowstyle="-|>", **look))
 
 
 def figure_terms(terms: dict[str, Tensor]) -> Picture:

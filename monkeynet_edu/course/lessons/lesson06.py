@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from monkeynet_edu import losses, training, viz
+from monkeynet_edu import animation, losses, training, viz
 from monkeynet_edu.course.lessons import figures06
 from monkeynet_edu.course.reference import gan, routes, step
 from monkeynet_edu.data import pairs
@@ -518,9 +518,11 @@ def _features(*values: float) -> list[Tensor]:
 
 def _terms(f: Function, fake: list[Tensor], real: list[Tensor], tried: str) -> Tensor:
     came = f(fake, real)
-    if not isinstance(came, list | tuple) or len(came) != len(fake) - 1:
-        said = f"{len(came)}" if isinstance(came, list | tuple) else type(came).__name__
-        raise Violation("one number for the frame and each block; none for the score", tried, f"{len(fake) - 1}", said)
+    if not isinstance(came, list | tuple):
+        raise Violation("a list of numbers comes back, one for each comparison", tried, "a list", type(came).__name__)
+    if len(came) != len(fake) - 1:
+        message = "one number for the frame and each block; none for the score"
+        raise Violation(message, tried, f"{len(fake) - 1} numbers", f"{len(came)}")
     return torch.stack([torch.as_tensor(t).reshape(()) for t in came])
 
 
