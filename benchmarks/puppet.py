@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/puppet.py [--threads 2] [--moves 100] [--bound 40]
 
-A move is what the live view triggers: the model draws the source at 64x64 in a new pose, and the frame is handed to the view.
-The bound leaves 25 ms of the 66 that 15 frames a second allow to JupyterLab and the browser. Exits 1 above it. Run it on a
-machine that does nothing else.
+A move is what the live view triggers: the model draws the source at 64x64 in a new pose, and the frame is handed
+to the view. The bound leaves 25 ms of the 66 that 15 frames a second allow to JupyterLab and the browser. Exits 1
+above it. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -113,8 +113,8 @@ function build(model, tools, control) {
     return { node: input, show: (value) => { input.checked = value; } };
   }
   if (type !== "range") {
-    input[type === "text" ? "onchange" : "oninput"] = () => send(input.value);
-    return { node: input, show: (value) => { input.value = value; } };
+    input.oninput = () => send(input.value);
+    return { node: input, show: (value) => { if (input.value !== value) input.value = value; } };
   }
   Object.assign(input, { min: control.low, max: control.high, step: control.step });
   const shown = make("output", {}, label);

@@ -105,12 +105,12 @@ class Live(ABC):
                 self._made = self._make_view()
             except ModuleNotFoundError:
                 return None
-            self._made.error = self.error
             self._catch_up()
         return self._made
 
     def _catch_up(self) -> None:
         """Hands the view what may have changed in another thread while it was made."""
+        self._show(error=self.error)
 
     def _show(self, **traits: Any) -> None:
         """Hands values to the live view, if there is one."""
