@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from course_examples import EXERCISE, whole
@@ -52,6 +54,18 @@ def test_library_only_hides_installed_answers() -> None:
     install.install(EXERCISE, whole)
     with install.library_only([EXERCISE.target]):
         assert geometry.to_pixels is original(EXERCISE.target)
+
+
+def test_the_time_limit_counts_the_processors_time_but_stops_sleepers_too() -> None:
+    def sleep(seconds: float) -> None:
+        with time_limit(0.2):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                time.sleep(0.01)
+
+    sleep(0.6)
+    with pytest.raises(TooSlow):
+        sleep(30)
 
 
 def test_the_time_limit_stops_a_loop_and_leaves_quick_code_alone() -> None:
