@@ -80,10 +80,9 @@ def hull_area(points: Tensor) -> float:
 
 
 def hull_scale(source: Tensor, reference: Tensor) -> float:
-    """How much larger the source's figure is than the reference's: √(hull area / hull area) of points (K, 2) each.
+    """How many times as far the source's figure has to move as the reference's, by the hulls of points (K, 2) each.
 
-    The root, since movements are lengths: a figure twice as tall and twice as wide has four times the area. Points
-    without a hull say nothing about size: 1.
+    A figure twice as tall and twice as wide moves twice as far. Points without a hull say nothing about size: 1.
     """
     ours = hull_area(source)
     theirs = hull_area(reference)

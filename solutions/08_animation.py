@@ -55,7 +55,7 @@ shown = (0, 5, 10, 16, 21)
 figures.figure_films(
     {"still picture": still, "Pip's film": film, "true target": target},
     shown,
-    "First row: your character standing, the same picture five times. Second row: Pip raises one arm after the other and "
+    "First row: your character standing, always the same picture. Second row: Pip raises one arm after the other and "
     "leans. Third row: your character does the same, as the program draws it.",
 )
 
@@ -421,7 +421,7 @@ ex.reveal(
         f"Its domain score is **{score:.1f}**; up to 1 would be known. A film came out all the same, and only the score "
         "told you beforehand what it would be worth.",
         figures.figure_films(
-            {"picture": stranger, "animation": strange.prediction},
+            {"animation": strange.prediction},
             shown,
             "A picture unlike those of training, animated: patches of it are pushed about where Pip's arms move.",
         ),
