@@ -16,10 +16,9 @@
 # <!-- header -->
 #
 # Lesson 03 ended with a handful of keypoints: a few numbers that say where the hands, the head and the knees are. A
-# picture of
-# 64 by 64 pixels has 4096 pixels, and each of them has to be told where to read. So: how do **eleven** arrows become **4096**?
-# By a division of labour that is the heart of Monkey-Net. Every keypoint proposes a motion for the whole picture, and a
-# mask decides, pixel by pixel, whose proposal counts.
+# picture of 64 by 64 pixels has 4096 pixels, and each of them has to be told where to read. So: how do **eleven** arrows
+# become **4096**? By a division of labour that is the heart of Monkey-Net. Every keypoint proposes a motion for the whole
+# picture, and a mask decides, pixel by pixel, whose proposal counts.
 #
 # **After this lesson you can**
 #
