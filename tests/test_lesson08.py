@@ -14,8 +14,8 @@ from monkeynet_edu.errors import UserError
 
 
 def test_a_photo_comes_from_its_file_cut_to_a_square(tmp_path: Path) -> None:
-    wide = np.zeros((40, 120, 3), np.uint8)
-    wide[:, 40:80] = (250, 10, 10)  # the middle third
+    wide = np.zeros((40, 100, 3), np.uint8)
+    wide[:, 30:70] = (250, 10, 10)  # the middle
     path = write_image(tmp_path / "me.png", wide)
     got = figures08.photo(str(path), 32)
     assert got.shape == (3, 32, 32)
