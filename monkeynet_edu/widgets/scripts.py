@@ -117,7 +117,7 @@ function build(model, tools, control) {
     return { node: input, show: (value) => { if (input.value !== value) input.value = value; } };
   }
   Object.assign(input, { min: control.low, max: control.high, step: control.step });
-  const shown = make("output", {}, label);
+  const shown = make("span", { "aria-hidden": "true" }, label); // spoken by the slider itself
   const say = () => {
     const text = control.said.length ? control.said[Number(input.value) - control.low] : input.value;
     shown.textContent = text;
