@@ -451,17 +451,19 @@ features = motion.EmbeddingConfig(("heatmap", "deformed_source"), normalisation=
 small = motion.MotionConfig(width=16, max_width=64, levels=3, embedding=features, flow=("coarse",), scale=0.5)
 network = motion.MotionNetwork(small, keypoints=11)
 optimiser = torch.optim.Adam(network.parameters(), lr=4e-3)
-for step in range(ex.steps(200)):
-    which = torch.randint(len(clips), (8,))
-    first, second = torch.randint(clips.shape[1], (2, 8))
-    found = network(clips[which, first], clip_joints[which, first], clip_joints[which, second])
-    read = geometry.warp(geometry.downscale(clips[which, first], 0.5), found.deformation)
-    loss = (read - geometry.downscale(clips[which, second], 0.5)).abs().mean()
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    if (step + 1) % 40 == 0:
-        print(f"step {step + 1}: error {255 * loss.item():.1f} grey values")
+steps = ex.steps(200)
+with ex.training(network, steps=steps):
+    for step in range(steps):
+        which = torch.randint(len(clips), (8,))
+        first, second = torch.randint(clips.shape[1], (2, 8))
+        found = network(clips[which, first], clip_joints[which, first], clip_joints[which, second])
+        read = geometry.warp(geometry.downscale(clips[which, first], 0.5), found.deformation)
+        loss = (read - geometry.downscale(clips[which, second], 0.5)).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if (step + 1) % 40 == 0:
+            print(f"step {step + 1}: error {255 * loss.item():.1f} grey values")
 
 # %% tags=["nbval-ignore-output"]
 network.eval()

@@ -20,9 +20,10 @@ from tqdm.auto import tqdm
 
 from monkeynet_edu.course import install, lessons
 from monkeynet_edu.course.banner import Banner, Note, note
-from monkeynet_edu.course.character import Character
+from monkeynet_edu.course.character import Character, saved
 from monkeynet_edu.course.exercise import Exercise, Function, compile_function, solution_source
 from monkeynet_edu.course.judge import Verdict, judge
+from monkeynet_edu.course.map import draw_map
 from monkeynet_edu.course.predict import Explanation, Panel, Predictions, ledger
 from monkeynet_edu.course.progress import Progress
 from monkeynet_edu.data.video import to_frames, write_video
@@ -252,8 +253,7 @@ class LessonSession:
     @property
     def character(self) -> Character:
         """Her character of lesson 00, or a default one."""
-        kept = self.progress.character()
-        return Character() if kept is None else Character.from_json(kept)
+        return saved(self.progress)
 
     def keep_character(self, character: Character) -> Note:
         """Keeps a character for all lessons."""
@@ -262,8 +262,6 @@ class LessonSession:
 
     def map(self) -> Any:
         """The architecture map: what she has built is marked as hers."""
-        from monkeynet_edu.course.map import draw_map
-
         exercises = [exercise for lesson in lessons.all_lessons() for exercise in lesson.exercises]
         return draw_map(self.progress.all_passed(), exercises, self.lesson.number)
 

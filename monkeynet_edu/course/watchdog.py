@@ -22,7 +22,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raises :class:`TooSlow` in the calling thread when the block takes longer.
 
     What counts is the processor's time, so that a busy machine makes nobody's answer wrong; code that sleeps is stopped
-    after ten times as long. The exception comes between two lines of Python: one long call into torch cannot be interrupted.
+    after ten times as long. The exception comes between two lines of Python: one long call into torch cannot be
+    interrupted.
     """
     thread, over = threading.get_ident(), threading.Event()
     began, worked = time.monotonic(), time.process_time()
