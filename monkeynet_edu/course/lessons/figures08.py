@@ -48,8 +48,8 @@ def figure_films(rows: Mapping[str, Tensor], frames: Sequence[int], alt: str) ->
 
 
 def _few_colours(pixels: Frames) -> Frames:
-    """The same picture (H, W, 3) in 40 colours: a notebook of many pictures stays small."""
-    chosen = Image.fromarray(pixels).quantize(40, kmeans=2, dither=Image.Dither.NONE)
+    """The same picture (H, W, 3) in 28 colours: a notebook of many pictures stays small."""
+    chosen = Image.fromarray(pixels).quantize(28, kmeans=2, dither=Image.Dither.NONE)
     return np.asarray(chosen.convert("RGB"))
 
 
