@@ -238,7 +238,7 @@ ex.reveal(
     keys[same[True], same[False]],
     "While training, mean and variance come from the batch, so the neighbours have a say. That is no harm: it even works "
     "against learning single pictures by heart. Afterwards the kept numbers are used. **Who forgets `network.eval()`** gets "
-    "results that change with the batch, and for a single picture often poor ones. You will see that below.",
+    "results that change with the batch. How badly that can end, you will see below.",
 )
 
 # %%
@@ -521,7 +521,7 @@ ex.film(
 # - **Batch norm**: mean and variance of the batch while training, kept averages afterwards. `eval()` before you use a network.
 # - **Down**: convolution → norm → ReLU → mean of 2×2. **Up**: nearest ×2 → convolution → norm → ReLU, then the skip
 #   behind it.
-# - The deep levels know *what*, the skips know *where*. Without skips the edges vanish.
+# - The deep levels know *what*, the skips know *where*. Without skips the outlines go wrong.
 # - Training is five lines: batch, compute, loss, gradients, step.
 #
 # ## To discuss
