@@ -62,7 +62,7 @@ FLIP = Exercise(
     id="flip-x",
     title="A mirror",
     target="monkeynet_edu.course.reference.pictures:flip_x",
-    statement="Mirror a picture left to right. It is a tensor (..., H, W): rows from top to bottom, columns from left to right.",
+    statement="Mirror a picture left to right. It is a tensor (..., H, W): H rows from top to bottom, W columns from left on.",
     level="stub",
     steps=("Return a new tensor whose columns run from the last to the first.",),
     hints=(
@@ -86,19 +86,19 @@ FLIP = Exercise(
         Mutant(
             "upside-down",
             "The axis before the last is taken for x.",
-            "Your picture stands on its head: rows were swapped. x runs along a row. Which axis moves when you go along a row?",
+            "Your picture stands on its head: rows were swapped. x runs along a row. Which axis counts along a row?",
             (("image.flip(-1)", "image.flip(-2)"),),
         ),
         Mutant(
             "colours-swapped",
             "The first axis of (3, H, W) is taken for x.",
-            "Nothing moved, but red and blue changed places: you reversed the axis of the colours. Count the axes from the back.",
+            "Nothing moved, but red and blue changed places: that was the axis of the colours. Count the axes from the back.",
             (("image.flip(-1)", "image.flip(-3)"),),
         ),
         Mutant(
             "turned",
             "A mirror is taken for half a turn: both axes are reversed.",
-            "That is half a turn, not a mirror: in a mirror left and right change places, and up stays up. How many axes is that?",
+            "That is half a turn, not a mirror: in a mirror left and right change places, and up stays up. How many axes?",
             (("image.flip(-1)", "image.flip(-2, -1)"),),
         ),
     ),
