@@ -48,7 +48,8 @@ ex.map()
 #
 # $$x_j = \frac{2j}{W-1} - 1, \qquad y_i = \frac{2i}{H-1} - 1.$$
 #
-# PyTorch calls this convention `align_corners=True`. All coordinates of a picture together are its **lattice**.
+# PyTorch calls this convention `align_corners=True`, a switch of its function `grid_sample`, which you will meet below. All
+# coordinates of a picture together are its **lattice**.
 
 # %%
 ex.predict(
@@ -227,19 +228,24 @@ viz.figure_images([source, pushed, hits / hits.max()], ["frame 0", "pushed", "ho
 #
 # The library leaves this to one call of PyTorch's `grid_sample`. You write it out. Four pieces are missing. When it passes,
 # your version takes the place of `geometry.warp`, in this notebook and in the model. If it fails, look at what it does all
-# the same: `with ex.run_mine("bilinear-warp"):` above some indented lines lets your last version drive them, right or
-# wrong.
+# the same, in a cell of your own: what is indented below `ex.run_mine` runs on your last version, right or wrong.
+# ```python
+# with ex.run_mine("bilinear-warp"):
+#     mine = geometry.warp(source[None], geometry.lattice(64, 64)[None])  # the lattice: it should change nothing
+# viz.figure_images([source, mine[0].detach()], ["as it is", "read by my warp"])
+# ```
 
 # %% exercise="bilinear-warp"
 
 # %%
 by_hand = torch.tensor([[10.0, 30.0], [50.0, 90.0]])[None, None]
-read_at = torch.tensor([[[[-0.5, -1.0], [0.0, 0.0], [1.5, 0.0]]]])
+read_at = torch.tensor([[[[-0.5, -1.0], [0.0, 0.0], [2.0, 0.0]]]])
 print(geometry.warp(by_hand, read_at).flatten().tolist())
 
 # %% [markdown]
-# 15 and 45, as by hand. The third place lies outside, a quarter of a step beyond the right edge: the two right pixels weigh
-# 0.5 · 0.75 = 0.375 each, what would lie beyond them is black: (30 + 90) · 0.375 = **45** again.
+# 15 and 45, as by hand. The third place lies half a step beyond the *centre* of the last column, on the very edge of the
+# picture: $x = 2$ is column (2 + 1)/2 · 1 = 1.5, row 0.5. The two right pixels weigh 0.5 · 0.5 = 0.25 each, and what would
+# lie beyond them is black: (30 + 90) · 0.25 = **30**.
 #
 # Now something less tidy. This deformation turns the middle of the picture, and turns it less the further out:
 
@@ -263,7 +269,14 @@ ex.used("bilinear-warp")
 
 # %% [markdown]
 # **Modify.** Which way does a positive turn turn the figure, clockwise or against the clock? The formula turns the *points
-# to read at*. Say it before you look.
+# to read at*. Say it before you look at the pictures again.
+#
+# <details><summary>The answer</summary>
+#
+# Against the clock. Since $y$ points down, the points to read at turn clockwise on the screen; whoever reads further along
+# the clock sees what lies there, and so the figure comes back the other way.
+#
+# </details>
 #
 # ### An identity that eats the picture
 #
@@ -310,7 +323,7 @@ ex.reveal(
     what,
     [
         f"Two dots at columns 12 and 51 end up at {at_left:.1f} and {at_right:.1f}, and the mean brightness falls from "
-        f"{source.mean():.2f} to {wrong[-1].mean():.2f}. Each time, the picture shrinks by 63/64: (63/64)^30 = "
+        f"{source.mean():.2f} to {wrong[-1].mean():.2f}. Each time, the picture shrinks to 63/64 of its size: (63/64)^30 = "
         f"{(63 / 64) ** 30:.2f}. It blurs, too, because it is read between pixels, and at the rim it is mixed with the "
         "black outside.",
         viz.figure_images(
@@ -534,7 +547,8 @@ ex.film(
 
 # %% [markdown]
 # **Make your own.** Change `swirl` into a hall of mirrors: waves (`x + 0.1 * (6 * y).sin()`), a lens (`grid * (0.5 + 0.5 *
-# r)`), your name for it. Compose two of them, in both orders. Then read your character through it, frame by frame.
+# r)` with the distance from the middle, `r = grid.norm(dim=-1, keepdim=True)`), your name for it. Compose two of them, in
+# both orders. Then read your character through it, frame by frame.
 
 # %%
 x, y = geometry.lattice(64, 64).unbind(dim=-1)

@@ -57,12 +57,13 @@ figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "le
 #
 # | step | what | shape |
 # |---|---|---|
-# | U-Net (lesson 02) | picture → K maps of *logits* (any numbers; large: "here") | (B, 3, H, W) → (B, K, H, W) |
+# | U-Net (lesson 02) | picture → K maps of *logits* (any numbers; large: "here") | (B, 3, H₀, W₀) → (B, K, H, W) |
 # | **spatial softmax** | logits → shares that sum to 1 | (B, K, H, W) |
 # | **mean** | shares → the point $h_k$ | (B, K, 2) |
 # | **covariance** | shares → the spread $\Sigma_k$ | (B, K, 2, 2) |
 #
-# B is the number of pictures in a batch, K the number of keypoints (10 in our models).
+# B is the number of pictures in a batch, K the number of keypoints (10 in our models). The maps may be smaller than the
+# picture: our models shrink it to half its size first.
 
 # %% [markdown]
 # ## 2. From logits to votes
@@ -80,7 +81,7 @@ figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "le
 # $T = ½$ the logits become $0$ and $2\ln 3 = \ln 9$, the shares $\frac{1}{10}$ and $\frac{9}{10}$: *cold is sharp*. At
 # $T = 2$ they become $0$ and $\ln\sqrt3$, the shares 0.37 and 0.63: *hot is flat*.
 #
-# ### Exercise: spatial softmax
+# ### Exercise 1: spatial softmax
 # Fill in two blanks. `logits` is (B, K, H, W). Useful: `x.flatten(2)` makes one axis out of axis 2 and all that follow;
 # `x.softmax(dim=…)` works along one axis; `x.view_as(y)` gives `x` the shape of `y` again.
 
@@ -122,9 +123,13 @@ ex.used("spatial-softmax")
 # $h_y = ¼·(-1) + ½·0 + ¼·1 = 0$. The keypoint is $(½, 0)$: *between* two pixels. A mean knows fractions of pixels; a
 # maximum does not.
 #
-# ### Exercise: the point of a heatmap
+# ### Exercise 2: the point of a heatmap
 # The calculation above, for all maps at once: first the weight of each column, then of each row. Mind which axis is
 # which: a tensor is (B, K, **rows**, **columns**), a point is **(x, y)**, and x belongs to the columns.
+#
+# Take the map as it is and do not divide by its sum. After the softmax the sum is 1, but the detector then adds a floor of
+# $10^{-7}$ to every share (section 5 says what for), so that the maps that your function gets in the model sum to a hair
+# more.
 
 # %% exercise="heatmap-mean"
 
@@ -168,8 +173,8 @@ ex.reveal(
     [
         "All pixels vote, none is chosen: **soft-argmax is not argmax.** The point lands on nothing. Even when one "
         "peak gets 2.7 times the votes of the other, the point "
-        "only leans towards it. The large ellipse is the warning: the spread tells you that the point cannot be "
-        "trusted. Training works against such maps, because a point on nothing moves nothing.",
+        "only leans towards it. The large ellipse is the warning: it shows how far the votes are spread (sections 4 and 6), "
+        "and a point with widely spread votes cannot be trusted. Training works against such maps, because a point on nothing moves nothing.",
         figures.figure_moments(
             [two[0, 0], one_leads[0, 0]],
             ["two equal peaks", "the left one leads"],
@@ -289,9 +294,10 @@ ex.reveal(
 )
 
 # %% [markdown]
-# ### Exercise: the spread of a heatmap
-# Now without blanks. `mean` is given, (B, K, 2). Two rules: subtract the mean *before* you square, and take the heatmap
-# as it is (do not divide by its sum). Section 5 shows what happens without the first one.
+# ### Exercise 3: the spread of a heatmap
+# Now without blanks. `mean` is given, (B, K, 2): measure the distances from it, and do not compute it anew. Two rules:
+# subtract the mean *before* you square (section 5 shows what happens otherwise), and take the heatmap as it is, with its
+# floor of $10^{-7}$: do not divide by its sum.
 #
 # A reminder about broadcasting: `grid[0, :, 0]` has the shape (W,), `mean[..., 0:1]` (B, K, 1); their difference is (B,
 # K, W).
@@ -320,8 +326,8 @@ print("covariance of the map computed by hand:", by_hand.tolist())
 # **0**, and one unlucky rounding makes it negative. Two large, nearly equal numbers were subtracted and only their
 # rounding errors remained: *catastrophic cancellation*.
 #
-# A covariance has to have a positive determinant $\sigma_{xx}\sigma_{yy} - \sigma_{xy}^2$ (it is the squared product of
-# the half axes). We compute the covariances of all $32 × 10$ maps of your character with the shortcut, in bfloat16.
+# A covariance has to have a positive determinant $\sigma_{xx}\sigma_{yy} - \sigma_{xy}^2$ (otherwise there is no ellipse to
+# draw, as section 6 shows). We compute the covariances of all $32 × 10$ maps of your character with the shortcut, in bfloat16.
 
 # %%
 ex.predict(
@@ -396,8 +402,9 @@ print(f"largest value of its heatmap (at most 1): {drawn[0].max():.3g} centred, 
 # an axis is the variance along it. For a 2×2 matrix there is a formula:
 # $$\lambda_{1,2} = \frac{\sigma_{xx}+\sigma_{yy}}{2} \pm \sqrt{\Big(\frac{\sigma_{xx}-\sigma_{yy}}{2}\Big)^2 + \sigma_{xy}^2},\qquad
 # \theta = \tfrac12\,\mathrm{atan2}\Big(\sigma_{xy},\ \frac{\sigma_{xx}-\sigma_{yy}}{2}\Big).$$
-# $\theta$ is the angle of the long axis, from the x axis towards the y axis. (`atan2(b, a)` is the angle of the vector
-# (a, b).)
+# $\theta$ is the angle of the long axis, from the x axis towards the y axis. (`atan2(v, u)` is the angle of the vector
+# $(u, v)$, the second coordinate first; it knows all four quadrants.) The product $\lambda_1\lambda_2$ is the determinant
+# of section 5.
 #
 # **By hand**, for Σ = (¼, -¼; -¼, ½): half the sum is ⅜, half the difference -⅛, the root
 # $\sqrt{\frac1{64}+\frac1{16}} = 0.280$. So $\lambda_1 = 0.655$ and $\lambda_2 = 0.095$, and the angle is
@@ -430,7 +437,7 @@ ex.reveal(
 )
 
 # %% [markdown]
-# ### Exercise: the axes of an ellipse
+# ### Exercise 4: the axes of an ellipse
 # The formulas above in code, for any number of covariances at once. Return two things: the half axes (..., 2), the long
 # one first, and the angle (...). `torch.hypot(a, b)` is $\sqrt{a^2+b^2}$. Rounding can make the small eigenvalue a hair
 # negative: `.clamp_min(0)` before the root.
@@ -481,9 +488,11 @@ figures.figure_moments([hand], ["the map computed by hand"], finding)
 # $e^{-(2+4+4)/2} = e^{-5} = 0.007$. The map has forgotten the four separate votes and kept where they were and how they
 # were spread.
 #
-# ### Exercise: an ellipse becomes a heatmap (blank page)
+# ### Exercise 5: an ellipse becomes a heatmap (blank page)
 # Write the whole function `gaussian_heatmap(keypoints, height, width)`. From now on you sometimes get nothing but the
-# task:
+# task. The next cell is empty but for a reminder: write your function into it, below the comment. The cell after it submits
+# the function by its name, as text, because until you have written it there is nothing that could be handed over.
+#
 # - `keypoints` is a `Keypoints`: `keypoints.mean` (..., K, 2) and `keypoints.cov` (..., K, 2, 2). The dots stand for
 #   any number of leading dimensions: a batch, a batch of films, or none.
 # - Return (..., K, height, width): the value of $H_k$ at every pixel's point, row by row. The peak is 1; nothing is
@@ -584,8 +593,8 @@ ex.reveal(
 #
 # For comparison we train a small detector *with* labels: a U-Net, your softmax, your mean, and the squared distance
 # from the true joints as the loss. The gradient comes back through your functions. It sees six films of your character,
-# and is then asked about the film above, which it has not seen. (Two tricks of lesson 02 return: `train()` and `eval()`
-# for the batch norm.)
+# and is then asked about the film above, which it has not seen. (As in lesson 02 the batch norm has two modes: a new
+# network is in training mode, and `eval()` before the test makes it use what it has gathered.)
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(0)
@@ -677,7 +686,6 @@ ex.film(
 # | $h_k$ | keypoint, mean | `keypoints.heatmap_mean`, `Keypoints.mean` |
 # | $\Sigma_k$ | covariance | `keypoints.heatmap_covariance`, `Keypoints.cov` |
 # | $H_k$, the Gaussian | heatmap for M and G | `keypoints.gaussian_heatmap` |
-# | $\alpha$ | constant that heatmaps are divided by | `keypoints.normalise_heatmap` |
 #
 # ## What you have built
 #

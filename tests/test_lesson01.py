@@ -7,11 +7,12 @@ import re
 
 import pytest
 import torch
+from torch import Tensor
 
 from monkeynet_edu import geometry
-from monkeynet_edu.course.exercise import Exercise, Mutant, original, tensors
-from monkeynet_edu.course.judge import mutant_function, violated_property
-from monkeynet_edu.course.lessons.lesson01 import LESSON
+from monkeynet_edu.course.exercise import Exercise, Function, Mutant, original, tensors
+from monkeynet_edu.course.judge import judge, mutant_function, violated_property
+from monkeynet_edu.course.lessons.lesson01 import BILINEAR_WARP, COMPOSE, LESSON, TO_PIXELS
 from monkeynet_edu.course.reference import warping
 
 MUTANTS = [pytest.param(e, m, id=f"{e.id}/{m.name}") for e in LESSON.exercises for m in e.mutants]
@@ -74,3 +75,37 @@ def test_a_wrong_answer_is_drawn_beside_the_right_one(exercise: Exercise) -> Non
     gap = re.search(r"differ by (0\.\d+) on average", picture.alt)
     assert gap
     assert 0.02 < float(gap[1]) < 0.5
+
+
+def warp_at_points_as_if_they_were_pixels(image: Tensor, deformation: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    extent = deformation.new_tensor([width - 1, height - 1])
+    return geometry.warp(image, 2 * deformation / extent - 1)
+
+
+def compose_by_view(first: Tensor, second: Tensor) -> Tensor:
+    batch, height, width, _ = second.shape
+    return geometry.warp(second.contiguous().view(batch, 2, height, width), first.clamp(-1, 1)).permute(0, 2, 3, 1)
+
+
+def compose_inside_the_source(first: Tensor, second: Tensor) -> Tensor:
+    return geometry.compose(first, second.clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "name"),
+    [
+        pytest.param(BILINEAR_WARP, warp_at_points_as_if_they_were_pixels, "points-as-pixels", id="points-as-pixels"),
+        pytest.param(COMPOSE, compose_by_view, "reshaped", id="reshaped"),
+        pytest.param(COMPOSE, compose_inside_the_source, "second-clamped", id="second-clamped"),
+    ],
+)
+def test_a_wrong_answer_in_other_words_gets_the_hint_for_it(exercise: Exercise, answer: Function, name: str) -> None:
+    verdict = judge(exercise, answer)
+    assert (verdict.status, verdict.mutant) == ("FAIL", name)
+
+
+def test_rounded_pixels_are_told_of_fractions() -> None:
+    verdict = judge(TO_PIXELS, lambda points, height, width: geometry.to_pixels(points, height, width).round())
+    assert verdict.status == "FAIL"
+    assert "fractions" in verdict.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from monkeynet_edu import geometry, keypoints, viz
 from monkeynet_edu.course import lessons
-from monkeynet_edu.course.exercise import Exercise, solution_source
-from monkeynet_edu.course.judge import judge
+from monkeynet_edu.course.exercise import Exercise, Violation, solution_source
+from monkeynet_edu.course.judge import judge, violated_property
 from monkeynet_edu.course.lessons import figures03, lesson03
 from monkeynet_edu.course.mutation import generate
 from monkeynet_edu.course.scaffold import learner_text
@@ -170,12 +171,77 @@ def test_the_shortcut_that_cancels_fails_the_needle_alone_in_float32() -> None:
         return square - mean[..., :, None] * mean[..., None, :]
 
     needle = next(p for p in lesson03.COVARIANCE.properties if p.name == "needle")
-    with pytest.raises(lesson03.Violation, match="Subtract the mean first"):
+    with pytest.raises(Violation, match="Subtract the mean first"):
         needle.check(shortcut)
     for centred_first in lesson03.COVARIANCE.alternatives:
         needle.check(centred_first)
     verdict = judge(EXERCISES["heatmap-covariance"], shortcut)
-    assert verdict.status == "FAIL"
+    assert (verdict.status, verdict.mutant) == ("FAIL", "square-minus-square")
+    assert "Subtract the mean first" in verdict.message
+
+
+# Answers that were right in every case but one: readers of the lesson wrote them.
+
+
+def softmax_with_one_maximum(logits: Tensor, temperature: float) -> Tensor:
+    flat = logits.flatten(2) / temperature
+    weights = (flat - flat.amax()).exp()
+    return (weights / weights.sum(dim=-1, keepdim=True)).view_as(logits)
+
+
+def softmax_with_one_maximum_an_image(logits: Tensor, temperature: float) -> Tensor:
+    weights = (logits / temperature - (logits / temperature).amax(dim=(1, 2, 3), keepdim=True)).exp()
+    return weights / weights.sum(dim=(2, 3), keepdim=True)
+
+
+def covariance_with_a_mean_of_its_own(heatmap: Tensor, mean: Tensor) -> Tensor:
+    right: Tensor = lesson03.COVARIANCE.alternatives[0](heatmap, keypoints.heatmap_mean(heatmap))
+    return right
+
+
+def axes_with_eigenvalues_of_at_least(least: float) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def ellipse_axes(cov: Tensor) -> tuple[Tensor, Tensor]:
+        half_trace, half_gap = (cov[..., 0, 0] + cov[..., 1, 1]) / 2, (cov[..., 0, 0] - cov[..., 1, 1]) / 2
+        root = torch.hypot(half_gap, cov[..., 0, 1])
+        values = torch.stack([half_trace + root, half_trace - root], dim=-1).clamp_min(least)
+        return values.sqrt(), torch.atan2(cov[..., 0, 1], half_gap) / 2
+
+    return ellipse_axes
+
+
+def softmax_by_logsumexp(logits: Tensor, temperature: float) -> Tensor:
+    return (logits / temperature - torch.logsumexp(logits / temperature, dim=(-2, -1), keepdim=True)).exp()
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "held"),
+    [
+        ("spatial-softmax", softmax_with_one_maximum, "far-apart"),
+        ("spatial-softmax", softmax_with_one_maximum_an_image, "far-apart"),
+        ("spatial-softmax", softmax_by_logsumexp, None),
+        ("heatmap-covariance", covariance_with_a_mean_of_its_own, "given"),
+        ("ellipse-axes", axes_with_eigenvalues_of_at_least(-1.0), "needle"),
+        ("ellipse-axes", axes_with_eigenvalues_of_at_least(1e-3), "needle"),
+        ("ellipse-axes", axes_with_eigenvalues_of_at_least(2e-6), "tiny"),
+        ("ellipse-axes", axes_with_eigenvalues_of_at_least(0.0), None),
+    ],
+)
+def test_an_answer_that_is_wrong_in_a_rare_case_alone_is_rejected(
+    name: str, answer: Callable[..., object], held: str | None
+) -> None:
+    assert violated_property(EXERCISES[name], answer) == held
+    assert judge(EXERCISES[name], answer).status == ("FAIL" if held else "PASS")
+
+
+def test_a_gaussian_divided_by_its_sum_is_told_that_its_peak_is_one() -> None:
+    def divided(points: Keypoints, height: int, width: int) -> Tensor:
+        drawn = lesson03.GAUSSIAN.alternatives[0](points, height, width)
+        result: Tensor = drawn / drawn.sum(dim=(-1, -2), keepdim=True)
+        return result
+
+    verdict = judge(EXERCISES["gaussian"], divided)
+    assert (verdict.status, verdict.mutant) == ("FAIL", "divided-by-sum")
+    assert "The peak has to be 1" in verdict.message
 
 
 # ------------------------------------------------------------------------------------------------ figures

@@ -223,10 +223,11 @@ def _pixels_invert(f: Function) -> None:
     expect(f(_grid(height, width)[0], height, width), rows, "the lattice's point of (row i, column j) is pixel (j, i)")
 
 
-def _pixels_any_shape(f: Function) -> None:
+def _pixels_between(f: Function) -> None:
     points = _rand(2, 1, 3, 2, seed=2) * 4 - 2
     loops = [[(x + 1) * 8 / 2, (y + 1) * 3 / 2] for x, y in points.reshape(-1, 2).tolist()]
-    expect(f(points, 4, 9), torch.tensor(loops).reshape(2, 1, 3, 2), "points of any leading shape", "points (2, 1, 3, 2)")
+    message = "each point becomes its own pixel, fractions and all, whatever the leading shape of the points"
+    expect(f(points, 4, 9), torch.tensor(loops).reshape(2, 1, 3, 2), message, "points (2, 1, 3, 2), between the pixels")
 
 
 def _pixels_by_extent(points: Tensor, height: int, width: int) -> Tensor:
@@ -272,7 +273,7 @@ TO_PIXELS = Exercise(
         Property("corners", "(-1, -1) is pixel (0, 0) and (1, 1) is pixel (W-1, H-1)", _pixels_corners),
         Property("by hand", "(0.5, 0) of a 3×5 picture is column 3, row 1", _pixels_by_hand),
         Property("inverse", "it undoes the lattice", _pixels_invert),
-        Property("any shape", "points may have any leading shape", _pixels_any_shape),
+        Property("between", "pixels keep their fractions, and points may have any leading shape", _pixels_between),
     ),
     mutants=(
         Mutant(
@@ -480,6 +481,13 @@ BILINEAR_WARP = Exercise(
             "Read exactly at a pixel: it has distance 0 from the point and should count fully. What weight do you give it?",
             (("(1 - (row - r).abs()) * (1 - (column - c).abs())", "(row - r).abs() * (column - c).abs()"),),
         ),
+        Mutant(
+            "points-as-pixels",
+            "The deformation already says which pixels to read.",
+            "You read almost only the upper left pixels, or black. The points run from -1 to 1, but `column` and `row` "
+            "count pixels, from 0 to W-1 and H-1. Which function of yours turns the one into the other?",
+            (("geometry.to_pixels(deformation, height, width)", "deformation"),),
+        ),
     ),
     alternatives=(_warp_by_rows_and_columns, _warp_on_padded_picture, _warp_by_torch),
     differentiable=("image", "deformation"),
@@ -631,6 +639,20 @@ COMPOSE = Exercise(
             "Outside, warp returns 0. In a picture that is black; as a point it is (0, 0), the middle of the source. What "
             "should a point outside read instead?",
             (("first.clamp(-1, 1)", "first"),),
+        ),
+        Mutant(
+            "reshaped",
+            "reshape moves a dimension to another place.",
+            "Your first channel holds x and y in turn, not x alone: `reshape` and `view` keep the numbers in their order "
+            "and only cut them into other rows. Which operation moves the dimension of the two coordinates itself?",
+            (("second.permute(0, 3, 1, 2)", "second.reshape(len(second), 2, *second.shape[1:3])"),),
+        ),
+        Mutant(
+            "second-clamped",
+            "All points have to stay inside the frame.",
+            "You bring the points of `second` to the border too. They are what is read, not where: a point outside the "
+            "source is a good answer (there, warp reads black). Whose points are places to read at in `second`?",
+            (("second.permute(0, 3, 1, 2)", "second.clamp(-1, 1).permute(0, 3, 1, 2)"),),
         ),
     ),
     alternatives=(_compose_by_flows, _compose_by_coordinate, _compose_by_border_padding),

@@ -139,6 +139,15 @@ def _softmax_large(f: Function) -> None:
     expect(out, torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]), message, "logits 900, 0 / 0, -900, temperature 0.1")
 
 
+def _softmax_far_apart(f: Function) -> None:
+    one = torch.tensor([[0.0, math.log(3.0), 0.0], [0.0, math.log(2.0), 0.0]])
+    wanted = torch.tensor([[1.0, 3.0, 1.0], [1.0, 2.0, 1.0]]).expand(2, 2, 2, 3) / 9
+    offsets = torch.tensor([[0.0, 300.0], [-600.0, 50.0]])[:, :, None, None]
+    message = "A number added to all logits of one map must not change it, nor any other map: each has a maximum of its own"
+    tried = "4 maps with the same differences, at 0 and 300 in one image, at -600 and 50 in the other, temperature 1"
+    expect(f(one + offsets, 1.0), wanted, message, tried, 1e-3)  # around 600, float32 has steps of 6e-5
+
+
 def _softmax_two_axes(logits: Tensor, temperature: float) -> Tensor:
     scaled = logits / temperature
     weights = (scaled - scaled.amax(dim=(2, 3), keepdim=True)).exp()
@@ -188,6 +197,7 @@ SOFTMAX = Exercise(
         Property("temperature", "a smaller temperature makes a sharper map", _softmax_temperature),
         Property("independent", "maps do not compete with each other", _softmax_independent),
         Property("large", "large logits do not overflow", _softmax_large),
+        Property("far-apart", "maps far apart in height do not swallow each other", _softmax_far_apart),
     ),
     mutants=(
         Mutant(
@@ -339,9 +349,8 @@ MEAN = Exercise(
         Mutant(
             "argmax",
             "the soft-argmax is the place of the largest value",
-            "You return the point of the strongest pixel. All pixels vote here: where two are equally strong, the "
-            "mean lies "
-            "between them. And what would the gradient of a choice be?",
+            "First of all: you return the point of the strongest pixel. All pixels vote here: where two are equally strong, "
+            "the mean lies between them. And what would the gradient of a choice be?",
             ((_MEAN_X, _BEST.format(0)), (_MEAN_Y, _BEST.format(1))),
         ),
         Mutant(
@@ -351,6 +360,23 @@ MEAN = Exercise(
             "lesson 01's "
             "lattice holds them.",
             (("grid[0, :, 0]", "torch.arange(heatmap.shape[-1])"), ("grid[:, 0, 1]", "torch.arange(heatmap.shape[-2])")),
+        ),
+        Mutant(
+            "weights-averaged",
+            "the weight of a column is the average of its shares",
+            "Your point lies too near to the middle. A column's weight is all that its pixels have together; you divide it "
+            "by the number of its pixels.",
+            (("heatmap.sum(dim=-2)", "heatmap.mean(dim=-2)"), ("heatmap.sum(dim=-1)", "heatmap.mean(dim=-1)")),
+        ),
+        Mutant(
+            "along-the-wrong-axis",
+            "`grid[:, 0, 0]` runs along x, for its last index is x",
+            "All your points are (-1, -1) times the sum. `grid[:, 0]` walks *down* the first column: which of x and y "
+            "stays the same there?",
+            (
+                (_MEAN_X, "(heatmap.sum(dim=-1) * grid[:, 0, 0]).sum(dim=-1)"),
+                (_MEAN_Y, "(heatmap.sum(dim=-2) * grid[0, :, 1]).sum(dim=-1)"),
+            ),
         ),
         Mutant(
             "averaged",
@@ -457,6 +483,14 @@ def _covariance_outer(heatmap: Tensor, mean: Tensor) -> Tensor:
     return (heatmap[..., None, None] * d[..., :, None] * d[..., None, :]).sum(dim=(2, 3))
 
 
+def _covariance_given(f: Function) -> None:
+    heatmap = _maps(1, 2, 5, 7)
+    elsewhere = torch.tensor([[[0.6, -0.4], [0.0, 0.0]]])
+    message = "The distances have to be measured from the mean that is given, whichever it is: do not compute it anew"
+    tried = "random heatmaps of 5×7 pixels with the points (0.6, -0.4) and (0, 0) given as means"
+    expect(f(heatmap, elsewhere), _covariance_by_loop(heatmap, elsewhere), message, tried)
+
+
 def _covariance_matrix(heatmap: Tensor, mean: Tensor) -> Tensor:
     height, width = heatmap.shape[-2:]
     rows = torch.linspace(-1, 1, height, dtype=heatmap.dtype)[:, None].expand(height, width)
@@ -469,8 +503,8 @@ def _covariance_wide_loop(heatmap: Tensor, mean: Tensor) -> Tensor:
     return _covariance_by_loop(heatmap.double(), mean.double()).to(heatmap.dtype)
 
 
-_XX = "(heatmap.sum(dim=-2) * dx * dx).sum(dim=-1)"
-_YY = "(heatmap.sum(dim=-1) * dy * dy).sum(dim=-1)"
+_RESULT = "torch.unflatten(torch.stack([xx, xy, xy, yy], dim=-1), -1, (2, 2))"
+_SQUARES = "torch.einsum('bkhw,hwi,hwj->bkij', heatmap, grid, grid)"
 
 COVARIANCE = Exercise(
     id="heatmap-covariance",
@@ -479,7 +513,7 @@ COVARIANCE = Exercise(
     statement=(
         "Compute the covariance Σ = Σ p·(g-h)(g-h)ᵀ: the mean square of the distances in x, in y, and of both "
         "together. "
-        "Subtract the mean before you square; take the heatmap as it is, do not divide by its sum."
+        "Subtract the given mean before you square; take the heatmap as it is, do not divide by its sum."
     ),
     level="stub",
     steps=(
@@ -503,8 +537,9 @@ COVARIANCE = Exercise(
         Property("by-hand", "the heatmap of the lesson has the covariance ¼, -¼ / -¼, ½", _covariance_hand),
         Property("slant", "a falling diagonal has a positive Σ[0, 1]", _covariance_slant),
         Property("shift", "moving the spot does not change its covariance", _covariance_shift),
-        Property("loop", "it agrees with two loops over all pixels", _covariance_loop),
         Property("needle", "a needle-sharp peak keeps its variance in float32", _covariance_needle),
+        Property("given", "distances count from the mean that is given", _covariance_given),
+        Property("loop", "it agrees with two loops over all pixels", _covariance_loop),
     ),
     mutants=(
         Mutant(
@@ -527,10 +562,7 @@ COVARIANCE = Exercise(
             "On paper, E[x²] - E[x]² is the same. In 32 bits two nearly equal numbers are subtracted and only "
             "rounding remains (and with a sum "
             "other than 1 it is not even the same on paper). Subtract the mean first, then square.",
-            (
-                (_XX, "(heatmap.sum(dim=-2) * grid[0, :, 0] ** 2).sum(dim=-1) - mean[..., 0] ** 2"),
-                (_YY, "(heatmap.sum(dim=-1) * grid[:, 0, 1] ** 2).sum(dim=-1) - mean[..., 1] ** 2"),
-            ),
+            ((_RESULT, f"{_SQUARES} - mean[..., :, None] * mean[..., None, :]"),),
         ),
         Mutant(
             "no-slant",
@@ -630,6 +662,24 @@ def _axes_circle(f: Function) -> None:
     expect(angle * 0, 0.0, "A circle has no direction, but the angle has to stay a number", "Σ = ¼, 0 / 0, ¼")
 
 
+def _axes_needle(f: Function) -> None:
+    for degrees in range(3, 180, 6):
+        across = torch.tensor([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
+        tried = f"Σ = d dᵀ with d of length 1, turned by {degrees}° from x towards y"
+        half, _ = _axes_pair(f, across[:, None] * across, tried)
+        message = (
+            "A Σ with no spread across its long axis has the half axes 1 and 0. Rounding can make the small eigenvalue a "
+            "hair negative: bring that to 0, and nothing else, before the root"
+        )
+        expect(half, [1.0, 0.0], message, tried, 2e-3)  # the root of a rounding error of 1e-6
+
+
+def _axes_tiny(f: Function) -> None:
+    tried = "half axes 0.002 and 0.001, the long one turned by 30°; in thousandths"
+    half, _ = _axes_pair(f, _turned(0.002, 0.001, 30.0), tried)
+    expect(1000 * half, [2.0, 1.0], "A tiny ellipse has to stay as small as it is", tried, 1e-3)
+
+
 def _axes_eigh(cov: Tensor) -> tuple[Tensor, Tensor]:
     values, vectors = torch.linalg.eigh(cov)
     long = vectors[..., :, 1]
@@ -649,6 +699,8 @@ def _axes_svd(cov: Tensor) -> tuple[Tensor, Tensor]:
     u, s, _ = torch.linalg.svd(cov)
     return torch.sqrt(s), torch.atan2(u[..., 1, 0], u[..., 0, 0])
 
+
+_ANGLE = "torch.atan2(cov[..., 0, 1], half_gap)"
 
 AXES = Exercise(
     id="ellipse-axes",
@@ -683,6 +735,8 @@ AXES = Exercise(
         Property("turned", "the angle is that of the long axis, from x towards y", _axes_turned),
         Property("tips", "the tips of the axes lie on the ellipse", _axes_on_the_ellipse),
         Property("circle", "a circle has two equal half axes", _axes_circle),
+        Property("needle", "an ellipse without width has half axes that are numbers", _axes_needle),
+        Property("tiny", "a tiny ellipse stays tiny", _axes_tiny),
     ),
     mutants=(
         Mutant(
@@ -728,6 +782,26 @@ AXES = Exercise(
             "turned by 90°.",
             (("[half_trace + root, half_trace - root]", "[half_trace - root, half_trace + root]"),),
         ),
+        Mutant(
+            "degrees",
+            "angles are counted in degrees",
+            "A quarter turn comes out as 90. Radians are asked for: torch's sin and cos take nothing else.",
+            ((_ANGLE, f"torch.rad2deg({_ANGLE})"),),
+        ),
+        Mutant(
+            "atan2-swapped",
+            "atan2 takes x first, as a point does",
+            "For an ellipse that lies flat (Σ[0, 1] = 0, more spread in x) the angle has to be 0. What does yours give? "
+            "atan2 takes the *second* coordinate of the vector first.",
+            ((_ANGLE, "torch.atan2(half_gap, cov[..., 0, 1])"),),
+        ),
+        Mutant(
+            "atan",
+            "atan of the quotient is the same as atan2",
+            "Your angle is right for ellipses wider than tall, and a quarter turn off for the others: a quotient has "
+            "forgotten which of its two numbers was negative. What does atan2 know that atan does not?",
+            ((_ANGLE, "torch.atan(cov[..., 0, 1] / half_gap)"),),
+        ),
     ),
     alternatives=(_axes_eigh, _axes_trace_and_determinant, _axes_svd),
     box="covariance",
@@ -764,6 +838,8 @@ def _gaussian_round(f: Function) -> None:
     wanted = [[[[far, near, far], [near, 1.0, near], [far, near, far]]]]
     message = "With Σ = ¼ in x and y, a distance of 1 has to give exp(-½·1·4) = exp(-2)"
     drawn = f(_one(0.0, 0.0, [[0.25, 0.0], [0.0, 0.25]]), 3, 3)
+    peak = "The peak has to be 1, however large Σ is: nothing is divided by a sum or an area"
+    expect(drawn[0, 0, 1, 1], 1.0, peak, "3×3 pixels, keypoint (0, 0), Σ = ¼, 0 / 0, ¼; the pixel in the middle")
     expect(drawn, wanted, message, "3×3 pixels, keypoint (0, 0), Σ = ¼, 0 / 0, ¼")
 
 
@@ -897,8 +973,15 @@ GAUSSIAN = Exercise(
             "density",
             "a Gaussian is a probability density",
             "Yours has an area of 1: the peak depends on Σ. Here the peak is 1; how the maps are scaled is decided "
-            "later, in one place (α).",
+            "later, by the network that reads them.",
             ((_DRAWN, f"{_DRAWN} / (2 * torch.pi * torch.linalg.det(keypoints.cov).sqrt()[..., None, None])"),),
+        ),
+        Mutant(
+            "divided-by-sum",
+            "a heatmap has to sum to 1",
+            "Each of your maps sums to 1, as the votes did. This one is a drawing, not a vote: its peak is 1, whatever the "
+            "rest sums to.",
+            ((_DRAWN, f"normalise_heatmap({_DRAWN}, 'sum')"),),
         ),
         Mutant(
             "rows-first",
