@@ -487,7 +487,7 @@ def stop_training(opened: Lab) -> None:
     until(lambda: step() > held + 5, what="going on")
     opened.shot("dashboard")
     board.get_by_role("button", name="Stop").click()
-    until(lambda: "stopped" in status.inner_text(), 3, "the stop")
+    until(lambda: "stopped" in status.inner_text(), 10, "the stop")
     assert step() < 2999
     assert board.get_by_role("button", name="Stop").is_disabled()
 

@@ -62,7 +62,7 @@ FLIP = Exercise(
     id="flip-x",
     title="A mirror",
     target="monkeynet_edu.course.reference.pictures:flip_x",
-    statement="Mirror a picture left to right. It is a tensor (..., H, W): H rows from top to bottom, W columns from left on.",
+    statement="Mirror a picture left to right. It is a tensor (..., H, W): H rows downwards, W columns from left on.",
     level="stub",
     steps=("Return a new tensor whose columns run from the last to the first.",),
     hints=(
@@ -92,7 +92,7 @@ FLIP = Exercise(
         Mutant(
             "colours-swapped",
             "The first axis of (3, H, W) is taken for x.",
-            "Nothing moved, but red and blue changed places: that was the axis of the colours. Count the axes from the back.",
+            "Nothing moved, but red and blue changed places: that was the axis of the colours. Count from the back.",
             (("image.flip(-1)", "image.flip(-3)"),),
         ),
         Mutant(
