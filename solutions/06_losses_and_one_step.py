@@ -180,7 +180,7 @@ ex.reveal(
     ],
 )
 
-# %%
+# %% tags=["nbval-ignore-output"]
 ex.used("gan-step")
 
 # %% [markdown]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from monkeynet_edu import layers
+from monkeynet_edu.course.exercise import Exercise
 from monkeynet_edu.course.judge import judge
 from monkeynet_edu.course.lessons.lesson02 import LESSON
 from monkeynet_edu.course.reference import normalisation, parts
@@ -88,3 +89,10 @@ def test_an_answer_that_detaches_is_told_that_no_gradient_arrives() -> None:
     verdict = judge(exercise, lambda x, conv, norm: F.avg_pool2d(F.relu(norm(conv(x.detach()))), 2).detach())
     assert verdict.status == "FAIL"
     assert "gradient" in verdict.message
+
+
+@pytest.mark.parametrize("exercise", LESSON.exercises, ids=lambda e: e.id)
+def test_an_answer_that_returns_nothing_hears_so(exercise: Exercise) -> None:
+    verdict = judge(exercise, lambda *args: None)
+    assert verdict.status == "FAIL"
+    assert "None" in verdict.got or exercise.id == "flip-pair"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from monkeynet_edu import losses, training
 from monkeynet_edu.course import install
+from monkeynet_edu.course.exercise import Exercise
 from monkeynet_edu.course.judge import judge
 from monkeynet_edu.course.lessons import figures06, lesson06
 from monkeynet_edu.course.reference import gan
@@ -221,3 +222,10 @@ def test_the_score_map_has_x_to_the_right_and_y_from_below() -> None:
     scores = figures06.score_map(linear, side=3)
     assert scores[0].tolist() == pytest.approx([-17.6, -16.0, -14.4])
     assert scores[:, 0].tolist() == pytest.approx([-17.6, -1.6, 14.4])
+
+
+@pytest.mark.parametrize("exercise", lesson06.LESSON.exercises, ids=lambda e: e.id)
+def test_an_answer_that_returns_nothing_hears_so(exercise: Exercise) -> None:
+    verdict = judge(exercise, lambda *args: None)
+    assert verdict.status == "FAIL"
+    assert "returned nothing" in verdict.message

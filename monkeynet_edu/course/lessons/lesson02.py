@@ -51,27 +51,29 @@ def _drawn(f: Function, length: int, draws: int, first: int = 0) -> npt.NDArray[
     """
     counts = np.zeros((length, length), dtype=np.int64)
     for rng in _generators(draws, first):
-        came = f(length, rng)
-        try:
-            source, driving = (int(i) for i in came)
-        except (TypeError, ValueError):
-            raise Violation("two numbers come back", f"a clip of {length} frames", "(2, 4)", repr(came)) from None
-        if not (0 <= source < length and 0 <= driving < length):
-            said = f"indices from 0 to {length - 1}"
-            raise Violation("both are frames of the clip", f"a clip of {length} frames", said, f"({source}, {driving})")
-        counts[source, driving] += 1
+        counts[_two_numbers(f, length, rng)] += 1
     return counts
+
+
+def _two_numbers(f: Function, length: int, rng: np.random.Generator) -> tuple[int, int]:
+    """One draw, held to be two frames of the clip."""
+    came = f(length, rng)
+    try:
+        source, driving = (int(i) for i in came)
+    except (TypeError, ValueError):
+        raise Violation("two numbers come back", f"a clip of {length} frames", "(2, 4)", repr(came)) from None
+    if not (0 <= source < length and 0 <= driving < length):
+        said = f"indices from 0 to {length - 1}"
+        raise Violation("both are frames of the clip", f"a clip of {length} frames", said, f"({source}, {driving})")
+    return source, driving
 
 
 def _see_two_frames(f: Function, call: Call) -> Tensor:
     """What does not depend on how chance is used: which pairs can come, which come far too often, repeatability."""
     length, draws = call.args[0], 700
-    counts = np.zeros((length, length))
-    for rng in _generators(draws):
-        source, driving = f(length, rng)
-        counts[int(source), int(driving)] += 1
+    counts = _drawn(f, length, draws)
     fair = draws / (length * (length - 1) / 2)
-    again = [tuple(int(i) for i in f(length, rng)) for _ in range(2) for rng in _generators(12)]
+    again = [_two_numbers(f, length, rng) for _ in range(2) for rng in _generators(12)]
     same = np.full((1, length, length), float(again[:12] == again[12:]))
     return torch.from_numpy(np.concatenate([np.stack([counts > 0, counts > 1.7 * fair]), same]).astype(np.float64))
 
@@ -643,7 +645,8 @@ def _see_block(f: Function, call: Call) -> list[Tensor]:
         maps = [x.clone().requires_grad_() for x in given]
         out = f(*maps, *modules)
         if not isinstance(out, Tensor):
-            return [torch.zeros(0)]
+            message = "Your function returned nothing. Is there a `return`?" if out is None else "a tensor comes back"
+            raise Violation(message, call.said, "a tensor", type(out).__name__)
         seen.append(out.detach())
         if training:
             leaves = [*maps, modules[0].weight]

@@ -45,6 +45,14 @@ def _normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def _must_return(came: Any, kind: type | tuple[type, ...], expected: str, tried: str) -> None:
+    """Says so in words where something else comes back than what the function promises."""
+    if came is None:
+        raise Violation("Your function returned nothing. Is there a `return`?", tried, expected, "None")
+    if not isinstance(came, kind):
+        raise Violation(f"{expected} should come back", tried, expected, type(came).__name__)
+
+
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
@@ -369,6 +377,7 @@ def _see_gan(f: Function, call: Call) -> list[Tensor]:
     for turn in range(3):
         noise, real = (t.roll(turn, 0) for t in call.args[4:])
         came = f(generator, discriminator, *optimizers, noise, real)
+        _must_return(came, (tuple, list), "two losses", call.said)
         said += [torch.as_tensor(x).detach().float().reshape(()) for x in came]
     weights = [torch.cat([p.detach().flatten() for p in net.parameters()]) for net in (generator, discriminator)]
     return [torch.stack(said), *weights]
@@ -518,8 +527,7 @@ def _features(*values: float) -> list[Tensor]:
 
 def _terms(f: Function, fake: list[Tensor], real: list[Tensor], tried: str) -> Tensor:
     came = f(fake, real)
-    if not isinstance(came, list | tuple):
-        raise Violation("a list of numbers comes back, one for each comparison", tried, "a list", type(came).__name__)
+    _must_return(came, (list, tuple), "a list of numbers", tried)
     if len(came) != len(fake) - 1:
         message = "one number for the frame and each block; none for the score"
         raise Violation(message, tried, f"{len(fake) - 1} numbers", f"{len(came)}")
@@ -564,7 +572,9 @@ def _match_gradient(f: Function) -> None:
 def _see_match(f: Function, call: Call) -> list[Tensor]:
     """The terms, and the gradient of a weighted sum of them on both sides."""
     fake, real = ([t.clone().requires_grad_() for t in side] for side in call.args)
-    terms = [torch.as_tensor(t) for t in f(fake, real)]
+    came = f(fake, real)
+    _must_return(came, (list, tuple), "a list of numbers", call.said)
+    terms = [torch.as_tensor(t) for t in came]
     leaves = [*fake, *real]
     total = sum((i + 1) * t for i, t in enumerate(terms))
     grads: list[Tensor | None] = [None] * len(leaves)
@@ -788,9 +798,7 @@ def _step_fresh(f: Function) -> None:
 
 def _step_terms(f: Function) -> None:
     _, result = _toy_step(f)
-    if not isinstance(result, StepResult):
-        came = type(result).__name__
-        raise Violation("a StepResult comes back", _NAPKIN, "StepResult(losses, generated, keypoints)", came)
+    _must_return(result, StepResult, "a StepResult(losses, generated, keypoints)", _NAPKIN)
     terms, judge = _toy_losses({name: net.weight.tolist() for name, net in _toy_networks(_Toy())})
     right = terms | {"discriminator": judge}
     if set(result.losses) != set(right):
@@ -818,6 +826,9 @@ TINY = MonkeyNetConfig(
 )
 
 
+_TERMS = ("deformed", "frame", "feature_1", "adversarial", "discriminator")
+
+
 @cache
 def _tiny() -> MonkeyNet:
     """A small model in float64 whose M moves."""
@@ -842,6 +853,9 @@ def _see_step(f: Function, call: Call) -> list[Tensor]:
     for p in model.parameters():
         p.grad = torch.full_like(p, 0.01)
     result = f(model, *call.args[1:])
+    _must_return(result, StepResult, "a StepResult(losses, generated, keypoints)", call.said)
+    if set(result.losses) != set(_TERMS):
+        raise Violation("all terms come back by name", call.said, ", ".join(_TERMS), ", ".join(result.losses))
     grads = []
     for network in (model.generator, model.detector, model.discriminator):
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
