@@ -470,6 +470,18 @@ BILINEAR_WARP = Exercise(
             (("column, row = ", "row, column = "),),
         ),
         Mutant(
+            "points-flipped",
+            "A deformation holds (y, x), as arrays are indexed.",
+            "You exchange x and y before you turn them into pixels, so a picture that is wider than high comes out mirrored and "
+            "stretched. The first number of a point is x. Does anything have to be exchanged at all?",
+            (
+                (
+                    "geometry.to_pixels(deformation, height, width)",
+                    "geometry.to_pixels(deformation.flip(-1), height, width)",
+                ),
+            ),
+        ),
+        Mutant(
             "border-repeated",
             "Outside the picture, its border goes on.",
             "Read a white picture far outside: the answer should be black. Where do you ask whether a neighbour exists?",
