@@ -472,8 +472,8 @@ BILINEAR_WARP = Exercise(
         Mutant(
             "points-flipped",
             "A deformation holds (y, x), as arrays are indexed.",
-            "You exchange x and y before you turn them into pixels, so a picture that is wider than high comes out mirrored and "
-            "stretched. The first number of a point is x. Does anything have to be exchanged at all?",
+            "You exchange x and y before you turn them into pixels, so a picture wider than high comes out mirrored "
+            "and stretched. The first number of a point is x. Does anything have to be exchanged at all?",
             (
                 (
                     "geometry.to_pixels(deformation, height, width)",
