@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -33,7 +34,7 @@ NO_FIT_PIXELS = 3.0
 """True mean distance of joints (place left out) above which frame 1 does not fit: 5 % of the frame."""
 
 
-def auroc(low: Sequence[float], high: Sequence[float]) -> float:
+def auroc(low: npt.ArrayLike, high: npt.ArrayLike) -> float:
     """Probability that a score of ``high`` is above one of ``low`` (ties count half)."""
     a, b = np.asarray(low)[:, None], np.asarray(high)[None]
     return float((b > a).mean() + 0.5 * (a == b).mean())
@@ -42,7 +43,8 @@ def auroc(low: Sequence[float], high: Sequence[float]) -> float:
 def pixels(joints: Tensor, others: Tensor, size: int = 64) -> Tensor:
     """Mean distance (…) of joints (…, J, 2) in pixels, the place of the figure left out."""
     a, b = (j - j.mean(dim=-2, keepdim=True) for j in (joints, others))
-    return (a - b).norm(dim=-1).mean(dim=-1) * (size - 1) / 2
+    apart: Tensor = (a - b).norm(dim=-1).mean(dim=-1) * (size - 1) / 2
+    return apart
 
 
 def joints_of(clip: Clip) -> Tensor:
@@ -68,8 +70,8 @@ def fit_auroc(model: MonkeyNet, count: int = 600) -> tuple[float, float]:
         scores.append(float(fit_score(found[a][s : s + 1], found[b][t : t + 1])))
     true, score = np.array(truth), np.array(scores)
     low, high = np.quantile(true, [0.25, 0.75])
-    ranks = [x.argsort().argsort() for x in (true, score)]
-    return auroc(score[true <= low], score[true >= high]), float(np.corrcoef(*ranks)[0, 1])
+    rank = np.corrcoef(true.argsort().argsort(), score.argsort().argsort())[0, 1]
+    return auroc(score[true <= low], score[true >= high]), float(rank)
 
 
 # ------------------------------------------------------------------------------------------------------------ reference
@@ -79,6 +81,7 @@ class JointReader:
     """Joints from keypoints by ridge regression, learned on training characters."""
 
     def __init__(self, model: MonkeyNet) -> None:
+        self.model = model
         clips = training_clips("mini-taichi", 5, clips=80)
         x = torch.cat([self._inputs(detect_clip(model, to_tensor(clip.frames), CPU)) for clip in clips])
         y = torch.cat([joints_of(clip) for clip in clips]).flatten(1).double()
@@ -90,7 +93,13 @@ class JointReader:
 
     def __call__(self, found: Keypoints) -> Tensor:
         """Joints (T, J, 2) of keypoints (T, K)."""
-        return (self._inputs(found) @ self.weights).unflatten(1, (-1, 2)).float()
+        joints: Tensor = (self._inputs(found) @ self.weights).view(len(found), -1, 2).float()
+        return joints
+
+    def akd(self, animation: Tensor, wanted: Tensor) -> tuple[float, float]:
+        """Mean distance in pixels of the joints in an animation from the true ones, with and without the figure's place."""
+        joints = self(detect_clip(self.model, animation, CPU))
+        return float((joints - wanted).norm(dim=-1).mean() * 31.5), float(pixels(joints, wanted).mean())
 
 
 @dataclass(frozen=True)
@@ -120,19 +129,14 @@ def trials(model: MonkeyNet, count: int) -> list[Trial]:
         seen, driving = detect_clip(model, image, CPU), detect_clip(model, to_tensor(film.frames), CPU)
         some = torch.tensor(sorted({round(float(t)) for t in torch.linspace(0, len(frames) - 1, 10)}))
         wanted = torch.from_numpy(target.truth.joints)[some]
-
-        def akd(
-            reference: int, image: Tensor = image, seen: Keypoints = seen, driving: Keypoints = driving,
-            some: Tensor = some, wanted: Tensor = wanted,
-        ) -> tuple[float, float]:  # fmt: skip
-            moved = transfer_keypoints(seen, driving, Transfer("relative", reference))[some]
-            made = torch.cat([drawn.prediction for drawn in draw(model, image, seen, moved, CPU)])
-            joints = read(detect_clip(model, made, CPU))
-            return float((joints - wanted).norm(dim=-1).mean() * 31.5), float(pixels(joints, wanted).mean())
-
         found = align(seen, driving)
         begins = pixels(torch.from_numpy(source.truth.joints), torch.from_numpy(film.truth.joints[:1]))
-        done.append(Trial(float(begins), found, akd(0), akd(found.reference)))
+        results = []
+        for reference in (0, found.reference):
+            moved = transfer_keypoints(seen, driving, Transfer("relative", reference))[some]
+            made = torch.cat([drawn.prediction for drawn in draw(model, image, seen, moved, CPU)])
+            results.append(read.akd(made, wanted))
+        done.append(Trial(float(begins), found, results[0], results[1]))
     return done
 
 
