@@ -19,7 +19,7 @@ from monkeynet_edu.course.exercise import Exercise, solution_source
 
 BLANK = "____"
 _WIDTH = 96  # of a comment in a notebook's cell
-_WHERE = "Write it in this cell, below this comment. The next cell submits it by its name, as text: so far nothing has it."
+_WHERE = "Write it in this cell, below. The next cell submits it by its name, as text, for there is no such function yet."
 _TINY = 0.01  # constants below it cannot be guessed: the learner has to be told
 
 
@@ -161,8 +161,9 @@ def _blank_page(exercise: Exercise, parts: Parts) -> str:
         *_wrapped(f"Blank page: {exercise.statement}"),
         "",
         f"Write the whole function: {parts.call}",
-        *_wrapped(_WHERE),
         *(line for text in known for line in text.splitlines() if line),
+        "",
+        *_wrapped(_WHERE),
     ]
     return "\n".join(f"# {line}".rstrip() for line in lines)
 

@@ -349,8 +349,8 @@ MEAN = Exercise(
         Mutant(
             "argmax",
             "the soft-argmax is the place of the largest value",
-            "First of all: you return the point of the strongest pixel. All pixels vote here: where two are equally strong, "
-            "the mean lies between them. And what would the gradient of a choice be?",
+            "First of all: you return the point of the strongest pixel. All pixels vote here: where two are equally "
+            "strong, the mean lies between them. And what would the gradient of a choice be?",
             ((_MEAN_X, _BEST.format(0)), (_MEAN_Y, _BEST.format(1))),
         ),
         Mutant(
