@@ -14,7 +14,7 @@ from monkeynet_edu.course.exercise import Call, Property, Violation, expect
 from monkeynet_edu.course.judge import judge, mutant_function
 
 
-@pytest.mark.parametrize("answer", [geometry.to_pixels, whole, half])
+@pytest.mark.parametrize("answer", [whole, half])
 def test_a_right_answer_passes_and_is_installed(answer: object) -> None:
     verdict = judge(EXERCISE, answer)
     assert verdict.status == "PASS", verdict
@@ -183,6 +183,25 @@ def test_calling_the_librarys_own_is_allowed_marked_and_not_installed() -> None:
     verdict = judge(EXERCISE, answer)
     assert (verdict.status, verdict.uses_library, verdict.installs) == ("PASS", True, False)
     assert "library's own" in verdict.message
+
+
+def test_submitting_the_librarys_function_itself_is_marked_too() -> None:
+    verdict = judge(EXERCISE, geometry.to_pixels)
+    assert (verdict.status, verdict.uses_library, verdict.installs) == ("PASS", True, False)
+
+
+def test_a_list_that_is_changed_is_noticed() -> None:
+    def total(items):
+        return torch.stack(items).sum(dim=0)
+
+    def popping(items):
+        items.append(items[0] * 0)
+        return total(items)
+
+    calls = lambda: [Call("two tensors", ([torch.ones(2), torch.ones(2)],))]  # noqa: E731
+    exercise = replace(EXERCISE, calls=calls, properties=(), differentiable=(), target="course_examples:total")
+    assert judge(exercise, total).status == "PASS"
+    assert "changes its input" in judge(exercise, popping).message
 
 
 def test_right_but_slow_is_not_installed() -> None:

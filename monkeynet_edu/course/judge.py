@@ -217,12 +217,13 @@ class _Probe:
 
     def __init__(self, exercise: Exercise, answer: Function) -> None:
         self.exercise, self.answer = exercise, answer
-        self.uses_library = False
+        self.uses_library = any(answer is original(site) for site in exercise.all_sites)
         self._inside = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = tensors([args, kwargs])
         before = [t.detach().clone() for t in given]
+        order = _containers([args, kwargs])
         target = original(self.exercise.target)
 
         def watched(*a: Any, **k: Any) -> Any:
@@ -235,13 +236,24 @@ class _Probe:
                 result = self.answer(*args, **kwargs)
         finally:
             self._inside -= 1
-        if any(not _same(t, b) for t, b in zip(given, before, strict=True)):
+        same = all(_same(t, b) for t, b in zip(given, before, strict=True))
+        if not same or _containers([args, kwargs]) != order:
             raise Violation(
                 "Your function changes its input. Callers still need it: work on a copy, "
-                "or use operations that return something new (x.flip(…), x + 1; not x[…] = …, x += 1, x.add_(…)).",
+                "or use operations that return something new (x.flip(…), x + 1; not x[…] = …, x += 1, x.add_(…), "
+                "x.append(…)).",
                 "the input before and after the call", "the same numbers", "other numbers",
             )
         return result
+
+
+def _containers(value: Any) -> Any:
+    """Which objects lie in lists and dictionaries, however deep: it changes when somebody adds, removes or replaces one."""
+    if isinstance(value, tuple | list):
+        return [_containers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _containers(item) for key, item in value.items()}
+    return id(value)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
