@@ -466,23 +466,21 @@ ex.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-from tqdm.auto import tqdm
-
-
 def train_one(moves, steps):
     torch.manual_seed(0)
     config = GeneratorConfig(width=8, max_width=32, levels=3, refinement_blocks=1, motion=None, resize="bilinear")
     network = Generator(config, keypoints=train[5].shape[1]).to(ex.device.device)
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     order = torch.Generator().manual_seed(1)
-    for step in tqdm(range(steps), desc="moving skips" if moves else "skips that stay"):
-        optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 3 * (1 - step / steps))
-        chosen = torch.randint(len(train[0]), (8,), generator=order).to(ex.device.device)
-        batch = [t[chosen] for t in train]
-        loss = (draw_small(network, batch, moves) - batch[1]).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    with ex.training(network, steps=steps):
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 3 * (1 - step / steps))
+            chosen = torch.randint(len(train[0]), (8,), generator=order).to(ex.device.device)
+            batch = [t[chosen] for t in train]
+            loss = (draw_small(network, batch, moves) - batch[1]).abs().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     return network.eval()
 
 
