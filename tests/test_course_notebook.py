@@ -50,8 +50,8 @@ def ex(progress: Progress) -> object:
 def test_a_pass_replaces_the_librarys_function_and_is_seen_to_run(ex: LessonSession) -> None:
     assert ex.submit(ID, right).status == "PASS"
     assert torch.equal(geometry.to_pixels(torch.ones(1, 2), 3, 5), torch.tensor([[4.0, 2.0]]))
-    assert ex.used(ID).data == {"exercise": ID, "calls": 1, "whose": "learner"}
-    assert ex.used(ID).data["calls"] == 0
+    assert ex.used(ID).data == {"exercise": ID, "ran": True, "whose": "learner"}
+    assert ex.used(ID).data["ran"] is False
 
 
 def test_untouched_the_librarys_version_stands_in_and_says_so(ex: LessonSession) -> None:

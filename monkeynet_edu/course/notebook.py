@@ -178,15 +178,14 @@ class LessonSession:
         if counted is None:
             return note(
                 f"`{exercise.name}`: the library's version stood in here. Yours takes over once it has passed.",
-                data={"exercise": exercise_id, "calls": 0, "whose": "library"},
+                data={"exercise": exercise_id, "ran": False, "whose": "library"},
             )
         before = self._seen_calls.get(exercise_id, 0)
         self._seen_calls[exercise_id] = counted.calls
-        times = "yes" if counted.calls > before else "no"
-        said = {"yes": "your own version did this.", "no": "yours was not called here."}[times]
+        said = "your own version did this." if counted.calls > before else "yours was not called here."
         return note(
             f"`{exercise.name}`: {said}",
-            data={"exercise": exercise_id, "calls": counted.calls - before, "whose": "learner"},
+            data={"exercise": exercise_id, "ran": counted.calls > before, "whose": "learner"},
         )
 
     # ----------------------------------------------------------------------------------------------------- predictions
