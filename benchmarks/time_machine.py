@@ -187,7 +187,7 @@ def write(
             "flow_epe": round(float(flow.norm(dim=-1)[displaced].mean()), 5),
         },
         "losses": {name: [round(float(m[i]), 4) for m in means] for i, name in enumerate(names)},
-        "keypoints": np.stack(history.keypoints).round(3).tolist(),
+        "keypoints": np.stack(history.keypoints).astype(np.float64).round(3).tolist(),
         "checkpoints": kept,
         "seconds": round(seconds),
     }
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000, help="of training (3000)")
     parser.add_argument("--out", type=Path, default=Path("data_small/time_machine"), help="what is shipped")
     parser.add_argument("--work", type=Path, default=Path("/tmp/time_machine"), help="what is not")
-    parser.add_argument("--quality", type=int, default=70, help="of the WebP pictures (70)")
+    parser.add_argument("--quality", type=int, default=80, help="of the WebP pictures (80)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.work.mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,7 @@ class TimeMachine:
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.axvline(self.steps[index] + 1, color="tab:blue", linewidth=1.5)
         axis.set(xscale="log", xlabel="step + 1", ylim=(0, 2.3), ylabel="error / error of repeating the source")
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="lower left")
 
 
 def large(picture: Pixels, scale: int = 2) -> Pixels:
