@@ -317,31 +317,23 @@ def _check_signature(exercise: Exercise, answer: Function, calls: Sequence[Call]
 
 
 def _check_kind(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> None:
-    """Kind, shape, type and device of what comes back; float64 stays float64; gradients flow."""
+    """Kind, shape, type and device of what comes back."""
     target = original(exercise.target)
     for call in calls:
         mine = _run(probe, call.said, lambda call=call: exercise.result(probe, call))  # type: ignore[misc]
         _compare_kind(mine, exercise.result(target, call), call.said)
-    if exercise.observe is not None:
-        return
-    for call in calls:
-        wide = Call(f"{call.said}, as float64", _cast(call.args), _cast(dict(call.kwargs)))
-        if not any(t.dtype == torch.float64 for t in tensors([wide.args, wide.kwargs])):
-            continue
-        mine = _run(probe, wide.said, lambda wide=wide: probe(*wide.args, **wide.kwargs))  # type: ignore[misc]
-        _compare_kind(mine, target(*wide.args, **wide.kwargs), wide.said)
 
 
-def _cast(value: Any) -> Any:
-    """The same arguments with float tensors in float64."""
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """Copies of arguments with float tensors of another type, cut from any graph."""
     if isinstance(value, Tensor):
-        return value.detach().double() if value.is_floating_point() else value
+        return value.detach().to(dtype, copy=True) if value.is_floating_point() else value
     if isinstance(value, dict):
-        return {k: _cast(v) for k, v in value.items()}
+        return {k: _cast(v, dtype) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(_cast(v) for v in value)
+        return type(value)(_cast(v, dtype) for v in value)
     names = getattr(value, "__dataclass_fields__", None)
-    return replace(value, **{n: _cast(getattr(value, n)) for n in names}) if names and tensors(value) else value
+    return replace(value, **{n: _cast(getattr(value, n), dtype) for n in names}) if names and tensors(value) else value
 
 
 def _compare_kind(mine: Any, right: Any, tried: str) -> None:
@@ -376,20 +368,33 @@ def _check_gradients(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -
     target, call = original(exercise.target), calls[0]
     names = list(inspect.signature(target).parameters)
     for name in exercise.differentiable:
-        grads = []
-        for function in (probe, target):
-            bound = inspect.signature(target).bind(*_cast(call.args), **_cast(dict(call.kwargs)))
-            leaves = [t.requires_grad_() for t in tensors(bound.arguments[name]) if t.is_floating_point()]
-            out = _run(probe, call.said, lambda f=function, b=bound: f(*b.args, **b.kwargs))  # type: ignore[misc]
-            grads.append(_gradient(tensors(out), leaves))
         tried = f"{call.said}; gradient with respect to {name} (parameter {names.index(name) + 1})"
-        if grads[0] is None:
+        mine, right = _gradients(exercise, probe, call, name)
+        if mine is None:
             raise Violation(
                 f"No gradient reaches {name}: the result is cut from the graph. Leave out .detach(), .item(), .numpy(), "
                 "torch.tensor(…) of a tensor, and round or argmax: training needs the gradient.",
-                tried, "a gradient", "none",
+                tried,
+                "a gradient",
+                "none",
             )
-        expect(grads[0], grads[1], f"The gradient with respect to {name} is not right", tried, 1e-3)
+        expect(mine, right, f"The gradient with respect to {name} is not right", tried, 1e-3)
+
+
+def _gradients(exercise: Exercise, probe: _Probe, call: Call, name: str) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of answer and library: in float64, or in float32 where the answer knows only that."""
+
+    def gradient(function: Function, cast: Callable[[Any], Any]) -> Tensor | None:
+        bound = inspect.signature(original(exercise.target)).bind(*cast(call.args), **cast(dict(call.kwargs)))
+        leaves = [t.requires_grad_() for t in tensors(bound.arguments[name]) if t.is_floating_point()]
+        out = _run(probe, call.said, lambda: function(*bound.args, **bound.kwargs))
+        return _gradient(tensors(out), leaves)
+
+    wide, narrow = functools.partial(_cast, dtype=torch.float64), functools.partial(_cast, dtype=torch.float32)
+    try:
+        return gradient(probe, wide), gradient(original(exercise.target), wide)
+    except _Broken:
+        return gradient(probe, narrow), gradient(original(exercise.target), narrow)
 
 
 def _gradient(results: list[Tensor], leaves: list[Tensor]) -> Tensor | None:
