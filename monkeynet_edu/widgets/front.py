@@ -41,7 +41,7 @@ class PuppetView(View):
     width = traitlets.Int().tag(sync=True)
     colors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     home = traitlets.List(traitlets.Float()).tag(sync=True)
-    points = traitlets.List(traitlets.Float()).tag(sync=True)
+    points = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)  # one message less for each move
     source = traitlets.Bytes(b"").tag(sync=True)
     frame = traitlets.Bytes(b"").tag(sync=True)
     path = traitlets.List(traitlets.Float()).tag(sync=True)

@@ -192,14 +192,11 @@ function screen(model, row, caption, label) {
   const stage = make("div", { class: "mk-stage" }, figure);
   const canvas = make("canvas", { role: "img", "aria-label": label }, stage);
   const [w, h] = [model.get("width"), model.get("height")];
-  canvas.width = SIDE * 2; canvas.height = SIDE * 2 * h / w;
+  canvas.width = w; canvas.height = h; // the style sheet enlarges it: cheaper than drawing it large
   canvas.style.width = SIDE + "px"; canvas.style.height = SIDE * h / w + "px";
   make("figcaption", {}, figure, caption);
-  const small = document.createElement("canvas");
-  small.width = w; small.height = h;
-  const pixels = small.getContext("2d").createImageData(w, h);
   const pen = canvas.getContext("2d");
-  pen.imageSmoothingQuality = "high";
+  const pixels = pen.createImageData(w, h);
   const draw = (bytes, offset = 0) => {
     if (!bytes || bytes.byteLength < offset + w * h * 3) return;
     const rgb = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, w * h * 3);
@@ -207,8 +204,7 @@ function screen(model, row, caption, label) {
       pixels.data[4 * i] = rgb[j++]; pixels.data[4 * i + 1] = rgb[j++]; pixels.data[4 * i + 2] = rgb[j++];
       pixels.data[4 * i + 3] = 255;
     }
-    small.getContext("2d").putImageData(pixels, 0, 0);
-    pen.drawImage(small, 0, 0, canvas.width, canvas.height);
+    pen.putImageData(pixels, 0, 0);
   };
   return { stage, canvas, draw };
 }
