@@ -250,7 +250,7 @@ widgets.slider(
 # $$\Sigma_k = \sum_g p_k(g)\,(g - h_k)(g - h_k)^\top = \begin{pmatrix} \sigma_{xx} & \sigma_{xy} \\ \sigma_{xy} & \sigma_{yy} \end{pmatrix}.$$
 # $(g-h)(g-h)^\top$ is a column times a row: all products of the two distances $d_x$ and $d_y$. So $\sigma_{xx}$ is the
 # mean of $d_x^2$ (the *variance* in x), $\sigma_{yy}$ that of $d_y^2$, and $\sigma_{xy}$ that of $d_x d_y$: positive if
-# x and y grow together, which, with $y$ downwards, is the **falling** diagonal ＼.
+# x and y grow together, which, with $y$ downwards, is the **falling** diagonal \\.
 #
 # **By hand**, with the map from above and $h = (½, 0)$:
 #
@@ -262,7 +262,7 @@ widgets.slider(
 # | (0, 1) | ¼ | -½ | 1 | ¼ | 1 | -½ |
 # | weighted sum | 1 | 0 | 0 | **¼** | **½** | **-¼** |
 #
-# So $\Sigma = \begin{pmatrix} ¼ & -¼ \\ -¼ & ½ \end{pmatrix}$: more spread in y than in x, leaning like ／.
+# So $\Sigma = \begin{pmatrix} ¼ & -¼ \\ -¼ & ½ \end{pmatrix}$: more spread in y than in x, leaning like /.
 
 # %%
 ex.predict(

@@ -741,5 +741,5 @@ LESSON = Lesson(
     title="Training",
     minutes=150,
     imports=IMPORTS,
-    exercises=(RATE, LOOP, CHECKPOINT, SYMPTOM),
+    exercises=(RATE, LOOP, SYMPTOM, CHECKPOINT),
 )
