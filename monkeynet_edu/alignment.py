@@ -47,14 +47,16 @@ def procrustes_distance(points: Tensor, others: Tensor) -> Tensor:
     """Distance of two sets of points whose place and size do not count: (..., P, 2), (..., P, 2) → (...).
 
     Both sets are moved to the origin (their mean is 0) and scaled so that the sum of all their squared coordinates is 1;
-    then the root of the sum of squared differences is taken. 0: the same shape; √2: nothing in common. Turning is not
-    undone: the flow of a part is a shift, so a pose that leans is another pose.
+    then the root of the sum of squared differences is taken. 0: the same shape; √2: nothing in common; 2: turned upside
+    down. Turning is not undone: the flow of a part is a shift, so a pose that leans is another pose. The gradient is
+    finite at equal shapes too. Sets without size (all points in one place) have no distance: NaN.
     """
     a = points - points.mean(dim=-2, keepdim=True)
     b = others - others.mean(dim=-2, keepdim=True)
     a = a / a.square().sum(dim=(-2, -1), keepdim=True).sqrt()
     b = b / b.square().sum(dim=(-2, -1), keepdim=True).sqrt()
-    return (a - b).square().sum(dim=(-2, -1)).sqrt()
+    squared = (a - b).square().sum(dim=(-2, -1))
+    return squared.clamp_min(1e-24).sqrt()  # a root has no slope at 0
 
 
 def covariance_root(cov: Tensor) -> Tensor:

@@ -70,13 +70,18 @@ class Animation:
     moved: Keypoints
 
 
+LEAST_AREA = 1e-6
+"""Points whose hull is smaller lie on a line, up to rounding: a thousandth of a pixel at 64×64."""
+
+
 def hull_area(points: Tensor) -> float:
-    """Area of the convex hull of points (K, 2); 0 where they lie on a line or are fewer than three."""
+    """Area of the convex hull of points (K, 2); 0 where they lie (nearly) on a line or are fewer than three."""
     try:
         # In two dimensions Qhull calls the area "volume".
-        return float(ConvexHull(points.detach().cpu().double().numpy()).volume)
+        area = float(ConvexHull(points.detach().cpu().double().numpy()).volume)
     except (QhullError, ValueError):
         return 0.0
+    return area if area >= LEAST_AREA else 0.0
 
 
 def hull_scale(source: Tensor, reference: Tensor) -> float:

@@ -44,7 +44,7 @@ ex.map()
 # | (x, x′) | a pair: two frames of one clip | `pairs.two_frames`, `pairs.flip_pair` |
 # | Δ, M, G | keypoint detector, motion network, generator: each has a U-Net inside | `layers.Hourglass`, `Encoder`, `Decoder` |
 # | – (authors' code: `block_expansion`) | b, channels at full size | `width` |
-# | – (`max_features`) | m, most channels at any level | `max_width` |
+# | – (`max_features`) | m, most channels at any level (here m = 64, never exceeded) | `max_width` |
 # | – (`num_blocks`) | n, how often the picture is halved | `levels` |
 
 # %%
@@ -97,9 +97,10 @@ viz.figure_images(
 )
 
 # %% [markdown]
-# ## 2. Flips: one decision for two frames
-# A thousand films are few. *Augmentation* makes more of them: a mirrored film is a film that could have been, too. So is one
-# that runs backwards. When a network learns to name things, each picture is mirrored or not on its own. Here we have pairs.
+# ## 2. Flips
+# A data set never has films enough. *Augmentation* makes more of them: a mirrored film is a film that could have been, too.
+# So is one that runs backwards. When a network learns to name things, each picture is mirrored or not on its own. Here we
+# have pairs.
 
 # %%
 ex.predict(
@@ -189,9 +190,9 @@ ex.used("flip-pair")
 # **By hand.** A batch of two pictures, one pixel each, one channel: 1 and 3. The mean is (1 + 3)/2 = 2, the variance
 # ((1-2)² + (3-2)²)/2 = 1. Out come (1-2)/√1 = **-1** and (3-2)/√1 = **1**.
 #
-# When the network is used later, there may be one picture only, and what comes out for it should not depend on its neighbours.
-# So batch norm keeps *running averages* while training: after every batch, kept ← 0.9 · kept + 0.1 · this batch's. Afterwards
-# it uses what it kept. `network.train()` and `network.eval()` switch between the two.
+# When the network is used later, there may be one picture only, without a batch to take a mean of. So batch norm keeps *running
+# averages* while training: after every batch, kept ← 0.9 · kept + 0.1 · this batch's. Afterwards it uses what it kept.
+# `network.train()` and `network.eval()` switch between the two.
 
 # %%
 norm = nn.BatchNorm2d(1)  # begins with a kept mean of 0 and a kept variance of 1
@@ -200,11 +201,7 @@ print(f"kept mean      0.9·0 + 0.1·2 = {norm.running_mean.item():.1f}")
 print(f"kept variance  0.9·1 + 0.1·2 = {norm.running_var.item():.1f}   (here torch divides by n - 1: ((1-2)² + (3-2)²)/1 = 2)")
 
 # %% [markdown]
-# ### Exercise: batch norm
-# `x.mean(dim=…)` can average over several axes at once. A number for each channel has shape `(C,)`;
-# `[:, None, None]` makes it `(C, 1, 1)`, which lines up with `(B, C, H, W)`.
-
-# %% exercise="batch-norm"
+# Before you write it:
 
 # %%
 ex.predict(
@@ -218,6 +215,18 @@ ex.predict(
         "eval": "In training yes; afterwards no.",
     },
 )
+
+# %% [markdown]
+# ### Exercise: batch norm
+# Your function only *uses* the kept averages, `running_mean` and `running_var`; the module around it updates them.
+#
+# `x.mean(dim=…)` can average over several axes at once. A number for each channel has shape `(C,)`;
+# `[:, None, None]` makes it `(C, 1, 1)`, which lines up with `(B, C, H, W)`.
+
+# %% exercise="batch-norm"
+
+# %% [markdown]
+# Now the prediction: eight pictures, and the first of them alone, through *your* batch norm.
 
 # %%
 images, labels = parts.labelled_frames(sprites.training_clips("mini-taichi", clips=8, frames=1))
@@ -251,8 +260,8 @@ ex.used("batch-norm")
 # ## 4. One step down
 # The block that all encoders are made of: **convolution → batch norm → ReLU → average pooling**.
 #
-# - *ReLU* sets what is negative to zero. Convolution, norm and pooling are all linear; without a bend between them, ten
-#   blocks could do no more than one.
+# - *ReLU* sets what is negative to zero. Convolution, pooling and (after training) norm are all straight lines: a factor for
+#   each input, and a constant. Without a bend between them, ten blocks could do no more than one.
 # - *Average pooling* replaces every 2×2 block by its mean. The picture has half the side afterwards, and the next
 #   3×3 convolution sees twice as far.
 #
@@ -293,8 +302,11 @@ ex.used("down")
 
 # %% [markdown]
 # ## 5. Up again, with skips
-# Three steps down, and a 64×64 picture is 8×8. Each of these 64 places now sees a large part of the figure and can tell an arm
-# from a leg. But *where exactly* the arm ends is gone. For masks, keypoints and pictures we need the full size again.
+# Three steps down, and a 64×64 picture is 8×8. How much does each of these 64 places see? After one step 4×4 pixels: a mean
+# of 2×2, each from a 3×3 convolution. Every later step widens that by 3 pixels of the picture that it gets, which are 2 and
+# then 4 of the first one's: 4 + 3 · 2 = 10, 10 + 3 · 4 = **22**. So it sees 22×22 pixels, half the height of the figure, and can
+# tell an arm from a leg. But *where exactly* the arm ends is gone. For masks, keypoints and pictures we need the full size
+# again.
 #
 # The way **up** repeats: *nearest ×2* (every value becomes a 2×2 block) → convolution → batch norm → ReLU. Enlarging alone
 # brings no detail back. So each step gets what the way down knew at this size: the **skip connection**, put behind its own
@@ -310,9 +322,9 @@ ex.used("down")
 #    8×8                    64 ───────────────
 # ```
 #
-# **By hand.** Width b = 8, so level i has 8 · 2^i channels: 16, 32, 64 on the way down. The first step up makes 32 of the 64
-# and gets 32 more from the skip: 64. The next makes 16 of those and gets 16: 32. The last makes 8 and gets the picture
-# itself, 3: **11**. A last convolution turns 11 channels into what is wanted, here 5.
+# **By hand.** Width b = 8, so after i = 1, 2, 3 steps down there are min(m, 8 · 2^i) channels: 16, 32, 64. The first step up
+# makes 32 of the 64 and gets 32 more from the skip: 64. The next makes 16 of those and gets 16: 32. The last makes 8 and gets
+# the picture itself, 3: **11**. A last convolution turns 11 channels into what is wanted, here 5.
 #
 # ### Exercise: one step up, with a skip
 # `F.interpolate` enlarges, `torch.cat` puts tensors behind one another. Nothing is added up: the next convolution shall see
@@ -491,17 +503,32 @@ ex.reveal(
 #
 # ## 7. Modify and make
 # Small changes, each a minute. Predict before you run.
-# - `width=4`, or `levels=1`: what gets worse, edges or parts? (One level: how far does a place see?)
+# - `width=4`, or `levels=1`: what gets worse, edges or parts? (With one level a place sees 4×4 pixels.) A cell for it is below.
 # - A batch of 2 in place of 16: what becomes of batch norm?
 # - Submit a wrong `down` on purpose, with `F.max_pool2d`. It fails, but you can still let it drive a network:
-#   `with ex.run_mine("down"): train(layers.Hourglass(3, 5, 8, 64, 3), 120)`. Does it learn? (Wrong for Monkey-Net need not
-#   mean useless.)
+#   `with ex.run_mine("down"): train(layers.Hourglass(3, 5, width=8, max_width=64, levels=3), 150)`. Does it learn? (Wrong for
+#   Monkey-Net need not mean useless.)
 #
 # **Make:** another character set! `sprites.training_clips("mini-mgif", …)` has animals with parts of their own names
 # (`clip.truth.part_names`). Decide on classes, and train your U-Net to find tails.
 
-# %%
-# your experiment
+# %% tags=["nbval-ignore-output"]
+WIDTH, LEVELS = 8, 1
+
+torch.manual_seed(0)
+smaller = layers.Hourglass(3, 5, width=WIDTH, max_width=64, levels=LEVELS)
+with ex.training(smaller, steps=ex.steps(150)):
+    train(smaller, ex.steps(150))
+smaller.eval()
+with torch.no_grad():
+    guess = smaller(test_images).argmax(dim=1)
+share = parts.share_right(guess, test_labels, everywhere)
+viz.figure_images(
+    [parts.paint(guess)[16], parts.paint(found)[16], parts.paint(test_labels)[16]],
+    [f"width {WIDTH}, levels {LEVELS}:\n{share:.1%} right", f"width 8, levels 3:\n{right:.1%} right", "true"],
+    alt=f"Parts that a U-Net of width {WIDTH} with {LEVELS} levels finds, {share:.1%} of the pixels right, beside those of the "
+    f"larger one, {right:.1%}, and the true ones.",
+)
 
 # %% [markdown]
 # ## The film

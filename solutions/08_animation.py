@@ -15,8 +15,9 @@
 # - tell whether a model has ever seen such a picture;
 # - say what consent means here, and mark what you export.
 #
-# **You need** lessons 03 (keypoints and their ellipses) and 04 (flow from parts); 07 if you want to use your own
-# weights.
+# **You need** lessons 03 (keypoints and their ellipses) and 04 (flow from parts). The weights are those that come with the
+# library; to use your own from lesson 07, put the path of your run's folder into `WEIGHTS` below. (Section 6 then needs
+# `alignment.Domain.of(model, sprites.training_clips("mini-taichi", clips=200, frames=1))` in place of `Domain.load(…)`.)
 
 # %% tags=["parameters"]
 FAST = False
@@ -60,10 +61,14 @@ figures.figure_films(
 )
 
 # %% [markdown]
-# The detector finds ten keypoints in the still picture and in every frame of the film.
+# The detector finds ten keypoints in the still picture and in every frame of the film: `Keypoints(mean, cov)`, places
+# (T, 10, 2) and covariances (T, 10, 2, 2). Places run from -1 to 1; 64 pixels are 63 steps, so a distance times 63 / 2 is
+# one in pixels.
 
 # %%
-model = MonkeyNet.load(paths.weights_path("mini-taichi")).to(ex.device.device)
+WEIGHTS = paths.weights_path("mini-taichi")
+PIXELS = 63 / 2  # a distance in the picture, times this: in pixels
+model = MonkeyNet.load(WEIGHTS).to(ex.device.device)
 source = animation.detect_clip(model, still[None], ex.device)  # Keypoints (1, 10)
 driving = animation.detect_clip(model, film, ex.device)  # Keypoints (T, 10)
 wanted = animation.detect_clip(model, target, ex.device)  # of the true target: for measuring only
@@ -79,9 +84,9 @@ print("source:", tuple(source.mean.shape), " driving:", tuple(driving.mean.shape
 #   frame* $r$,
 #   $$h_t = h_{\text{source}} + \big(h_{\text{film},t} - h_{\text{film},r}\big).$$
 #
-# **By hand.** Your character's hand is at $(½, -½)$. Pip's hand is at $(-0.2, 0)$, then at $(0, 0.1)$, then at
+# **By hand.** Your character's hand is at $(0.5, -0.5)$. Pip's hand is at $(-0.2, 0)$, then at $(0, 0.1)$, then at
 # $(0.1, 0.3)$; the reference is the second frame. In the third one Pip's hand has moved by
-# $(0.1, 0.3) - (0, 0.1) = (0.1, 0.2)$ since then. So yours goes to $(½, -½) + (0.1, 0.2) = (0.6, -0.3)$. Where Pip
+# $(0.1, 0.3) - (0, 0.1) = (0.1, 0.2)$ since then. So yours goes to $(0.5, -0.5) + (0.1, 0.2) = (0.6, -0.3)$. Where Pip
 # stands never came in.
 
 # %%
@@ -101,7 +106,7 @@ absolute = animation.animate(model, still, film, ex.device, Transfer("absolute")
 
 def apart(found, others):
     """Mean distance of keypoints in pixels."""
-    return float((found.mean - others.mean).norm(dim=-1).mean()) * 63 / 2
+    return float((found.mean - others.mean).norm(dim=-1).mean()) * PIXELS
 
 
 redrawn = animation.detect_clip(model, absolute.prediction, ex.device)
@@ -154,46 +159,52 @@ ex.used("relative-transfer")
 # ## 3. A figure of another size
 #
 # Suppose that Pip had been filmed from twice as far. Everything in the film is half as large: the figure, and its
-# movements too. Relative transfer would then move your character only half as far. The paper's authors correct this by
-# the **convex hull** of the keypoints: the area inside a rubber band stretched round all of them.
-#
-# **By hand.** A figure whose hull is a rectangle of $0.4 × 0.9$ covers 0.36. One of $0.2 × 0.45$ covers 0.09. The areas
-# are in the ratio 4. But movements are *lengths*: the large figure's arms are twice as long, so it has to move
-# $\sqrt{4} = 2$ times as far.
+# movements too. The paper's authors compare the sizes of two figures by the **convex hull** of the keypoints: the area
+# inside a rubber band stretched round all of them.
 
-# %%
+# %% tags=["nbval-ignore-output"]
+distant = Keypoints(0.5 * driving.mean, 0.25 * driving.cov)  # lengths halve, variances quarter
+ratio = hull_area(source.mean[0]) / hull_area(distant.mean[0])
+print(f"area of your character's hull / area of the distant figure's: {ratio:.1f}")
 ex.predict(
     "how-far",
-    "Your character's hull has about four times the area of the figure in the distant film. A hand in the film rises by "
+    f"Your character's hull has {ratio:.1f} times the area of the figure in the distant film. A hand in the film rises by "
     "5 pixels. How far should yours rise?",
     {
         "one": "5 pixels: a movement is a movement",
-        "root": "about 10 pixels",
-        "area": "about 20 pixels: four times as large, four times as far",
+        "root": f"about {5 * math.sqrt(ratio):.0f} pixels",
+        "area": f"about {5 * ratio:.0f} pixels: {ratio:.1f} times as large, {ratio:.1f} times as far",
     },
 )
 
 # %%
-distant = Keypoints(0.5 * driving.mean, 0.25 * driving.cov)  # lengths halve, variances quarter
-ratio = hull_area(source.mean[0]) / hull_area(distant.mean[0])
 off = {}
 for name, scale in {"one": 1.0, "root": math.sqrt(ratio), "area": ratio}.items():
     moved = source.mean + scale * (distant.mean - distant.mean[0])
-    off[name] = float((moved - wanted.mean).norm(dim=-1).mean()) * 63 / 2
+    off[name] = float((moved - wanted.mean).norm(dim=-1).mean()) * PIXELS
 key = min(off, key=off.get)
 ex.reveal(
     "how-far",
     key,
-    "The root of the ratio puts the points nearest to the true ones. The movement itself is too small; four times the "
-    "movement sends the hands out of the frame.",
+    f"The root of the ratio puts the points nearest to the true ones: {off['root']:.1f} pixels off on average. The "
+    f"movement as it is gives {off['one']:.1f}, the movement times the ratio {off['area']:.1f}.",
 )
 
 # %% [markdown]
+# **By hand.** A figure whose hull is a rectangle of $0.4 × 0.9$ covers 0.36. One of $0.2 × 0.45$ covers 0.09. The areas
+# are in the ratio 4. But movements are *lengths*: the large figure's arms are twice as long, so it has to move
+# $\sqrt{4} = 2$ times as far.
+#
 # ### Exercise: hull scale
 # Both arguments are (K, 2). `hull_area(points)` gives you an area, as a plain number. Mind the case without an area:
-# points on a line (or fewer than three) say nothing about size.
+# points on a line (or fewer than three) say nothing about size. (An area below a millionth is rounding: `hull_area`
+# says 0 then.)
 
 # %% exercise="hull-scale"
+
+# %% [markdown]
+# `transfer_keypoints` computes the keypoints that the picture shall have, with your two functions inside;
+# `Transfer(scaling="hull")` asks for the scale. `draw` makes the pictures.
 
 # %% tags=["nbval-ignore-output"]
 goals = {
@@ -231,8 +242,8 @@ picture = target[MOMENT]
 raised = wanted[MOMENT : MOMENT + 1]  # its keypoints
 ex.predict(
     "arms-up",
-    "In the picture one arm is up already. In the film both arms begin at the sides, then rise. Relative to frame 0, what "
-    "happens to the raised arm?",
+    "In the picture one arm is up already. In the film both arms begin at the sides, then rise one after the other. "
+    "Relative to frame 0, what happens to the raised arm?",
     {
         "stays": "nothing: it is up already",
         "follows": "it comes down first and then follows Pip's arm",
@@ -242,21 +253,23 @@ ex.predict(
 
 # %% tags=["nbval-ignore-output"]
 broken = animation.animate(model, picture, film, ex.device, Transfer("relative", reference=0))
-rest = (broken.moved.mean[0] - raised.mean[0]).norm(dim=-1).max()  # how far it asks to come down at frame 0
-far = (broken.moved.mean - raised.mean).norm(dim=-1).amax(dim=1).max()
-key = "follows" if rest > 0.1 else "double" if far > 0.1 else "stays"
+arm = int((source.mean - raised.mean)[0, :, 1].argmax())  # the keypoint that is higher than at rest (y points down)
+lifted = (raised.mean[0, arm, 1] - broken.moved.mean[:, arm, 1]) * PIXELS  # (T,), above its place in the picture
+up, down = float(lifted.max()), float(-lifted.min())
+key = "stays" if max(up, down) < 4 else "double" if up > down else "follows"
 ex.reveal(
     "arms-up",
     key,
     [
         "Equation 10 adds Pip's movement *since frame 0*. At frame 0 that is zero, so the arm stays up; as Pip's arm "
-        f"rises, yours rises **again**. The keypoints end up {error(broken):.1f} pixels from the true ones on average "
+        f"rises, yours rises **again**: its keypoint goes up by {up:.0f} pixels more, and never comes down by more than "
+        f"{down:.0f}. The keypoints end up {error(broken):.1f} pixels from the true ones on average "
         f"(with the first picture it was {error(relative):.1f}).",
         figures.figure_films(
             {"Pip's film": film, "from frame 0": broken.prediction},
             shown,
-            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: arms and legs are pulled off their places, and "
-            "hands fly loose.",
+            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: arms and legs are pulled off "
+            "their places, and hands fly loose.",
         ),
     ],
 )
@@ -275,15 +288,16 @@ ex.reveal(
 # **By hand.** The points $(0, 0), (2, 0)$ have the middle $(1, 0)$; centred: $(-1, 0), (1, 0)$; the squares sum to 2;
 # divided by $\sqrt2$: $(-0.71, 0), (0.71, 0)$. The points $(1, 1), (1, 5)$ give $(0, -2), (0, 2)$, the squares sum to
 # 8, and so $(0, -0.71), (0, 0.71)$. The four differences are all ±0.71, their squares sum to 2: the distance is
-# $\sqrt2 = 1.41$. A lying and a standing pair have nothing in common.
+# $\sqrt2 = 1.41$. A lying and a standing pair have nothing in common. (A pair and the same pair upside down are 2 apart.)
 #
 # Textbooks also turn one set until it fits best. We do not: the flow of a part is a shift, so a figure that leans *is*
 # in another pose.
 #
 # ### Exercise: the Procrustes distance (blank page)
 # Write `procrustes_distance(points, others)`. Both are (..., P, 2), and their leading dimensions broadcast: a film of T
-# poses (T, P, 2) against one pose (1, P, 2) gives T distances. Tensor operations only: a learner of keypoints might want
-# its gradient.
+# poses (T, P, 2) against one pose (1, P, 2) gives T distances. Tensor operations only: a network that learns keypoints
+# might want its gradient. (At distance 0 a plain root has none: it gives NaN. The library's own version therefore keeps
+# at least $10^{-24}$ under its last root; yours need not.)
 
 # %% exercise="procrustes"
 
@@ -294,7 +308,9 @@ print(f"lying and standing: {float(alignment.procrustes_distance(lying, standing
 # %% [markdown]
 # The library gives your function a little more than the means: for every keypoint four points **on its ellipse**
 # (`alignment.ellipse_points`), so that the direction of a forearm counts as well as its place. The distance of these is
-# the **fit score**: 0 is the same pose, 1.4 has nothing in common.
+# the **fit score**: 0 is the same pose, 1.4 has nothing in common. In one film nothing comes near 1.4, since a head stays
+# above its feet. In practice up to 0.17 is good, and above 0.25 the animation breaks down where the film moves much
+# (`alignment.GOOD_FIT`, `alignment.POOR_FIT`, measured with these weights).
 #
 # Here it is for every frame of Pip's film against your picture, above what nobody has in real life: the true distance of
 # the joints.
@@ -303,7 +319,7 @@ print(f"lying and standing: {float(alignment.procrustes_distance(lying, standing
 scores = alignment.fit_score(raised, driving)  # (T,), runs procrustes_distance inside
 ours, pips = (torch.from_numpy(clip.truth.joints[::2]) for clip in (target_clip, film_clip))
 ours, pips = ours - ours.mean(dim=1, keepdim=True), pips - pips.mean(dim=1, keepdim=True)
-pixels = (pips - ours[MOMENT]).norm(dim=-1).mean(dim=-1) * 63 / 2
+pixels = (pips - ours[MOMENT]).norm(dim=-1).mean(dim=-1) * PIXELS
 best = int(scores.argmin())
 figures.figure_fit(scores.cpu(), pixels, best)
 
@@ -313,8 +329,8 @@ ex.used("procrustes")
 # %% [markdown]
 # The score was computed without joints, without labels, without anybody having told the model what an arm is.
 #
-# ## 5. Repair
-# Same picture, same film, another reference.
+# ## 5. Another reference
+# Same picture, same film.
 
 # %%
 ex.predict(
@@ -337,8 +353,8 @@ ex.reveal(
     "repair",
     key,
     [
-        f"{error(broken):.1f} pixels from frame 0, **{error(repaired):.1f}** from frame {best}. Before frame {best} the "
-        "movement since the reference is negative: the arm comes *down* first.",
+        f"{error(broken):.1f} pixels from frame 0, **{error(repaired):.1f}** from frame {best}. At the beginning of the "
+        f"film Pip's arm is lower than in frame {best}, so your character's arm comes *down* first.",
         figures.figure_films(
             {"from frame 0": broken.prediction, f"from frame {best}": repaired.prediction, "true target": target},
             shown,
@@ -376,14 +392,9 @@ print(stubborn.advice() or "(no advice needed)")
 # or absolute transfer and its price. To *know* this beforehand is worth more than a better network.
 
 # %% [markdown]
-# ## 6. Has it ever seen such a thing?
+# ## 6. Another kind of picture
 #
-# The model knows cartoon people on cartoon grounds. A network does not say "I don't know": it draws something, always.
-# So we ask it in another way. The encoder of the detector turns a picture into channels; we take the mean and the spread
-# of each channel over the picture, for 200 pictures of the training kind, and describe those numbers by one large
-# Gaussian, an ellipse as in lesson 03 but with hundreds of axes. The **domain score** is the distance of a new picture
-# from its middle, counted in standard deviations and divided by that of the strangest known picture. Up to 1: as in
-# training. Above: unlike anything it has seen.
+# The model knows cartoon people on cartoon grounds, and nothing else.
 #
 # ### Your photo
 # Put the path of a picture of your own between the quotes: your face, your cat. (It stays on your computer.) Without
@@ -409,7 +420,7 @@ ex.predict(
 )
 
 # %% tags=["nbval-ignore-output"]
-domain = alignment.Domain.load(alignment.domain_path(paths.weights_path("mini-taichi")), model)
+domain = alignment.Domain.load(alignment.domain_path(WEIGHTS), model)
 strange = animation.animate(model, stranger, film, ex.device)
 score = float(domain.scores(model, stranger[None]))
 drawn = bool(strange.prediction.isfinite().all())
@@ -418,8 +429,8 @@ ex.reveal(
     "stranger",
     key,
     [
-        f"Its domain score is **{score:.1f}**; up to 1 would be known. A film came out all the same, and only the score "
-        "told you beforehand what it would be worth.",
+        f"A film came out, without a word. What it would be worth could have been known beforehand: the picture's *domain "
+        f"score*, explained below, is **{score:.1f}**, and only up to 1 is known ground.",
         figures.figure_films(
             {"animation": strange.prediction},
             shown,
@@ -427,6 +438,14 @@ ex.reveal(
         ),
     ],
 )
+
+# %% [markdown]
+# ### Has it ever seen such a thing?
+# A network does not say "I don't know": it draws something, always. So we ask it in another way. The encoder of the
+# detector turns a picture into channels; we take the mean and the spread of each channel over the picture, for 200
+# pictures of the training kind, and describe those numbers by one large Gaussian, an ellipse as in lesson 03 but with
+# hundreds of axes. The **domain score** is the distance of a new picture from its middle, counted in standard deviations
+# and divided by that of the strangest known picture. Up to 1: as in training. Above: unlike anything it has seen.
 
 # %% tags=["nbval-ignore-output"]
 from monkeynet_edu.data.sprites import make_scene, render

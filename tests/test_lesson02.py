@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from monkeynet_edu import layers
-from monkeynet_edu.course.exercise import Exercise
-from monkeynet_edu.course.judge import judge
+from monkeynet_edu.course.exercise import Exercise, compile_function
+from monkeynet_edu.course.judge import Verdict, judge
 from monkeynet_edu.course.lessons.lesson02 import LESSON
 from monkeynet_edu.course.reference import normalisation, parts
 from monkeynet_edu.data import pairs, sprites
@@ -96,3 +96,91 @@ def test_an_answer_that_returns_nothing_hears_so(exercise: Exercise) -> None:
     verdict = judge(exercise, lambda *args: None)
     assert verdict.status == "FAIL"
     assert "None" in verdict.got or exercise.id == "flip-pair"
+
+
+def _verdict(name: str, source: str) -> Verdict:
+    """The verdict on an answer that is given as text."""
+    exercise = next(e for e in LESSON.exercises if e.id == name)
+    return judge(exercise, compile_function(source, exercise.name, LESSON.namespace()))
+
+
+def test_two_frames_that_are_moved_apart_come_too_often_as_neighbours() -> None:
+    moved_on = _verdict(
+        "two-frames",
+        "def two_frames(length, rng):\n"
+        "    a, b = rng.choice(length, 2)\n"
+        "    if a == b:\n"
+        "        b = (b + 1) % length\n"
+        "    return min(a, b), max(a, b)\n",
+    )
+    assert (moved_on.status, moved_on.mutant) == ("FAIL", "moved-on-by-one")
+    assert "equally likely" in moved_on.message
+
+
+def test_a_second_frame_drawn_after_the_first_is_told_why_that_is_unfair() -> None:
+    uneven = _verdict(
+        "two-frames",
+        "def two_frames(length, rng):\n"
+        "    first = int(rng.integers(0, length - 1))\n"
+        "    return first, int(rng.integers(first + 1, length))\n",
+    )
+    assert (uneven.status, uneven.mutant) == ("FAIL", "second-after-first")
+
+
+_FLIP = (
+    "def flip_pair(pair, time_flip, horizontal_flip, rng):\n"
+    "    if rng.random() < time_flip:\n"
+    "        {time}\n"
+    "    if rng.random() < horizontal_flip:\n"
+    "        {mirror}\n"
+    "    return pair\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("time", "mirror", "said"),
+    [
+        ("pair[:] = pair[::-1].copy(); return pair", "return pair[:, :, ::-1]", "changes the pair"),
+        ("return pair[::-1]", "pair[:] = pair[:, :, ::-1].copy()", "changes the pair"),
+        ("return pair[1], pair[0]", "return pair[:, :, ::-1]", "one array"),
+        ("return pair[::-1]", "return [frame[:, ::-1] for frame in pair]", "one array"),
+        ("return pair[::-1].astype(float)", "return pair[:, :, ::-1]", "shape and type"),
+    ],
+)
+def test_a_flip_returns_an_array_and_leaves_the_clip_alone(time: str, mirror: str, said: str) -> None:
+    verdict = _verdict("flip-pair", _FLIP.format(time=time, mirror=mirror))
+    assert verdict.status == "FAIL"
+    assert said in verdict.message
+
+
+@pytest.mark.parametrize(("bound", "mutant"), [("h", "one-number"), ("t + h", "one-number-added")])
+def test_one_number_for_both_flips_is_told_to_draw_another(bound: str, mutant: str) -> None:
+    verdict = _verdict(
+        "flip-pair",
+        "def flip_pair(pair, t, h, rng):\n"
+        "    r = rng.random()\n"
+        "    if r < t:\n"
+        "        return pair[::-1]\n"
+        f"    return pair[:, :, ::-1] if r < {bound} else pair\n",
+    )
+    assert verdict.mutant == mutant
+    assert "a new number decides about the mirror" in verdict.message
+
+
+def test_exchanged_views_are_told_that_both_frames_are_the_same_now() -> None:
+    exchanged = _FLIP.format(time="pair[0], pair[1] = pair[1], pair[0]; return pair", mirror="return pair[:, :, ::-1]")
+    verdict = _verdict("flip-pair", exchanged)
+    assert verdict.mutant == "views-swapped"
+    assert verdict.got == "twice the driving frame"
+
+
+def test_a_place_three_steps_down_sees_as_far_as_the_lesson_says() -> None:
+    encoder = layers.Hourglass(3, 5, width=4, max_width=64, levels=3).eval().encoder
+    x = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.fill_(0.1)  # nothing is cut off by a ReLU
+    encoder(x)[3][0, 0, 4, 4].backward()
+    assert x.grad is not None
+    rows = x.grad[0].abs().sum(dim=(0, 2)).nonzero().flatten()
+    assert int(rows[-1] - rows[0]) + 1 == 22

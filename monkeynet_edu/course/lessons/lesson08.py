@@ -50,7 +50,7 @@ def _relative_hand(f: Function) -> None:
     source = torch.tensor([[[0.5, -0.5]]])
     driving = torch.tensor([[[-0.2, 0.0]], [[0.0, 0.1]], [[0.1, 0.3]]])
     message = "The point computed by hand in the lesson has to land at (0.6, -0.3)"
-    tried = "source (½, -½), film (-0.2, 0), (0, 0.1), (0.1, 0.3); reference 1"
+    tried = "source (0.5, -0.5), film (-0.2, 0), (0, 0.1), (0.1, 0.3); reference 1"
     expect(f(source, driving, 1)[2], [[0.6, -0.3]], message, tried)
 
 
@@ -154,7 +154,46 @@ RELATIVE = Exercise(
             "a movement is the difference of two neighbouring frames",
             "You take how far the points moved since the frame before. Then the source trembles round its pose. Since "
             "which frame does equation 10 count?",
+            (("(driving - start)", "driving.diff(dim=0, prepend=driving[:1])"),),
+        ),
+        Mutant(
+            "frame-to-frame-round",
+            "a movement is the difference of two neighbouring frames, the first one's neighbour is the last",
+            "You take how far the points moved since the frame before, and in the first frame since the last one. Since "
+            "which frame does equation 10 count?",
             (("(driving - start)", "(driving - driving.roll(1, 0))"),),
+        ),
+        Mutant(
+            "frames-from-1",
+            "frames are counted from 1",
+            "Your reference is one frame too early. `reference` counts like an index, from 0.",
+            (("driving[reference]", "driving[reference - 1]"),),
+        ),
+        Mutant(
+            "exchanged",
+            "source and reference are interchangeable",
+            "You start from the reference and count the movement since the source. Whose points are moved, and who did "
+            "the moving?",
+            (("(driving - start)", "(driving - source)"), ("source + movement", "start + movement")),
+        ),
+        Mutant(
+            "all-scaled",
+            "the scale multiplies everything",
+            "At the reference frame your points are not the source's own: they are scaled too, about the middle of the "
+            "picture. The scale belongs to the movement alone.",
+            (("source + movement", "scale * source + movement"),),
+        ),
+        Mutant(
+            "scale-ignored",
+            "the scale is somebody else's business",
+            "With a scale of 2 your points move as far as with 1. Where does `scale` come in?",
+            (("scale * (driving - start)", "driving - start"),),
+        ),
+        Mutant(
+            "keypoint-for-frame",
+            "the second axis counts the frames",
+            "You subtract one *keypoint* from all others in its frame. `driving` is (T, K, 2): which axis counts frames?",
+            (("driving[reference]", "driving[:, reference, None]"),),
         ),
     ),
     alternatives=(_relative_by_loop, _relative_offset, _relative_wide),
@@ -174,6 +213,12 @@ def _cloud(count: int, size: float) -> Tensor:
 
 def _line(count: int) -> Tensor:
     return torch.linspace(-1, 1, count)[:, None].expand(count, 2).clone()
+
+
+def _slanted(count: int) -> Tensor:
+    """Points on y = 0.37 x, as float32 holds them."""
+    x = torch.linspace(-0.9, 0.9, count)
+    return torch.stack([x, 0.37 * x], dim=1)
 
 
 def _hull_calls() -> Sequence[Call]:
@@ -207,10 +252,20 @@ def _hull_build(f: Function) -> None:
     expect(f(_rectangle(0.8, 0.2), _rectangle(0.4, 0.4)), 1.0, message, "0.8 × 0.2 and 0.4 × 0.4")
 
 
+def _hull_no_box(f: Function) -> None:
+    diamond = torch.tensor([[-0.4, 0.0], [0.0, 0.4], [0.4, 0.0], [0.0, -0.4]])
+    message = "The hull is a rubber band, no box: a diamond covers half of its box, so the box is √2 times as large"
+    expect(f(_rectangle(0.8, 0.8), diamond), math.sqrt(2), message, "0.8 × 0.8, and a diamond as wide and as tall")
+
+
 def _hull_none(f: Function) -> None:
-    message = "Points on a line have no area and say nothing about size: the scale has to be 1"
-    expect(f(_rectangle(0.4, 0.9), _line(4)), 1.0, message, "the reference's points on a line")
-    expect(f(_line(4), _rectangle(0.4, 0.9)), 1.0, message, "the source's points on a line")
+    message = (
+        "Points on a line have no area and say nothing about size: the scale has to be 1 (an area below 0.000001 is only "
+        "rounding; hull_area says 0 then)"
+    )
+    for line, said in ((_line(4), "y = x"), (_slanted(10), "y = 0.37 x (up to rounding)")):
+        expect(f(_rectangle(0.4, 0.9), line), 1.0, message, f"the reference's points on the line {said}")
+        expect(f(line, _rectangle(0.4, 0.9)), 1.0, message, f"the source's points on the line {said}")
 
 
 def _hull_back(f: Function) -> None:
@@ -234,6 +289,8 @@ def _hull_by_shoelace(source: Tensor, reference: Tensor) -> float:
             return 1.0
         crosses = [p[0] * q[1] - q[0] * p[1] for p, q in zip(ring, ring[1:] + ring[:1], strict=True)]
         areas.append(abs(sum(crosses)) / 2)
+    if min(areas) < 1e-6:
+        return 1.0
     return float((areas[0] / areas[1]) ** 0.5)
 
 
@@ -251,11 +308,11 @@ def _hull_number(f: Function, call: Call) -> Tensor:
 
 HULL = Exercise(
     id="hull-scale",
-    title="How much larger?",
+    title="Larger figures move farther",
     target="monkeynet_edu.animation:hull_scale",
     statement=(
         "Say how many times as far the source has to move as the driving figure, from the areas of the hulls of their "
-        "points, (K, 2) each. Where one of them has no area: 1."
+        "points, (K, 2) each. Where one of them has no area (points on a line): 1."
     ),
     level="stub",
     steps=(
@@ -276,6 +333,7 @@ HULL = Exercise(
         Property("n-times", "n times as tall and as wide moves n times as far", _hull_double),
         Property("by-hand", "areas 0.36 and 0.09 give 2", _hull_hand),
         Property("build", "the same area gives 1", _hull_build),
+        Property("no-box", "the hull is a rubber band, no box", _hull_no_box),
         Property("no-hull", "points on a line give 1", _hull_none),
         Property("back", "there and back again gives 1", _hull_back),
     ),
@@ -301,6 +359,23 @@ HULL = Exercise(
             "size, which factor changes nothing?",
             (("return 1.0", "return 0.0"),),
         ),
+        Mutant(
+            "only-the-reference",
+            "only a division by zero does harm",
+            "You ask whether the reference has an area, but not the source: with its points on a line your scale is 0, and "
+            "nothing moves at all.",
+            (("min(ours, theirs) == 0", "theirs == 0"),),
+        ),
+        Mutant(
+            "bounding-box",
+            "the area of a figure is that of its box",
+            "You measure the box round the points. The hull is a rubber band: where no point lies in a corner, it cuts the "
+            "corner off. `hull_area` measures it for you.",
+            (
+                ("hull_area(source)", "float((source.amax(dim=0) - source.amin(dim=0)).prod())"),
+                ("hull_area(reference)", "float((reference.amax(dim=0) - reference.amin(dim=0)).prod())"),
+            ),
+        ),
     ),
     alternatives=(_hull_of_roots, _hull_by_shoelace, _hull_of_logarithms),
     observe=_hull_number,
@@ -313,7 +388,7 @@ HULL = Exercise(
 
 def _procrustes_calls() -> Sequence[Call]:
     return (
-        Call("5 poses of 4 random points against one", (torch.rand(5, 4, 2), torch.rand(1, 4, 2) + 0.3)),
+        Call("5 poses of 4 random points against 5 others", (torch.rand(5, 4, 2), torch.rand(5, 4, 2) + 0.3)),
         Call("two random sets of 7 points, one far away and large", (torch.rand(7, 2), 5 * torch.rand(7, 2) - 9)),
     )
 
@@ -387,11 +462,12 @@ def _procrustes_einsum(points: Tensor, others: Tensor) -> Tensor:
 
 PROCRUSTES = Exercise(
     id="procrustes",
-    title="Do two poses fit?",
+    title="The distance of two poses",
     target="monkeynet_edu.alignment:procrustes_distance",
     statement=(
         "Write `procrustes_distance(points, others)`: the distance (...) of two sets of points (..., P, 2), after both "
-        "were moved to the origin and scaled to size 1."
+        "were moved to the origin and scaled to size 1. (Under its last root the library keeps at least 1e-24, so that "
+        "equal poses have a gradient; yours need not.)"
     ),
     level="blank page",
     hints=(
@@ -454,7 +530,47 @@ PROCRUSTES = Exercise(
             "no-root",
             "the sum of squares is the distance",
             "A lying and a standing pair come out 2 apart instead of √2: yours is the squared distance.",
-            (("(a - b).square().sum(dim=(-2, -1)).sqrt()", "(a - b).square().sum(dim=(-2, -1))"),),
+            (("squared.clamp_min(1e-24).sqrt()", "squared"),),
+        ),
+        Mutant(
+            "mean-of-squares",
+            "size is the root of the mean square",
+            "You divide by the root of the *mean* of the squares; then the squares of n points sum to 2n, and a distance "
+            "grows with the number of points. Take the sum.",
+            (
+                ("a.square().sum(dim=(-2, -1), keepdim=True)", "a.square().mean(dim=(-2, -1), keepdim=True)"),
+                ("b.square().sum(dim=(-2, -1), keepdim=True)", "b.square().mean(dim=(-2, -1), keepdim=True)"),
+            ),
+        ),
+        Mutant(
+            "one-middle-for-both",
+            "the mean of all numbers is the middle",
+            "You subtract one number from x and from y. The middle of a figure is a point: a mean of x and a mean of y, "
+            "each over the points.",
+            (
+                ("points.mean(dim=-2, keepdim=True)", "points.mean(dim=(-2, -1), keepdim=True)"),
+                ("others.mean(dim=-2, keepdim=True)", "others.mean(dim=(-2, -1), keepdim=True)"),
+            ),
+        ),
+        Mutant(
+            "mean-over-frames",
+            "the points are counted by the first axis",
+            "You take a mean over the *frames* of a film (with a single pose everything becomes 0, and 0/0 is NaN). "
+            "Counted from the end, (..., P, 2), the axis of the points is always the same.",
+            (
+                ("points.mean(dim=-2, keepdim=True)", "points.mean(dim=0, keepdim=True)"),
+                ("others.mean(dim=-2, keepdim=True)", "others.mean(dim=0, keepdim=True)"),
+            ),
+        ),
+        Mutant(
+            "each-axis-its-own-size",
+            "x and y are scaled separately",
+            "You divide x by one size and y by another, so a tall figure and a wide one look alike. Size is one number for "
+            "the whole set.",
+            (
+                ("a.square().sum(dim=(-2, -1), keepdim=True)", "a.square().sum(dim=-2, keepdim=True)"),
+                ("b.square().sum(dim=(-2, -1), keepdim=True)", "b.square().sum(dim=-2, keepdim=True)"),
+            ),
         ),
         Mutant(
             "middle-of-coordinates",
@@ -469,6 +585,14 @@ PROCRUSTES = Exercise(
     alternatives=(_procrustes_cosine, _procrustes_norms, _procrustes_einsum),
     box="animation",
     differentiable=("points", "others"),
+    survivors={
+        "constant: return squared.clamp_min(1e-24).sqrt() -> return squared.clamp_min(2e-24).sqrt()": (
+            "the floor is far below every distance of two poses that differ"
+        ),
+        "constant: return squared.clamp_min(1e-24).sqrt() -> return squared.clamp_min(-1e-24).sqrt()": (
+            "without a floor only the gradient at distance 0 is lost; a plain root is a right answer too"
+        ),
+    },
 )
 
 
