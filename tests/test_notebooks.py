@@ -414,3 +414,12 @@ def test_a_large_file_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "large.ipynb"
     path.write_bytes(b"0" * (2**20 + 1))
     assert lanes.too_large(path) == ["large.ipynb: 1.00 MiB, expected at most 1"]
+
+
+def test_an_error_that_a_widget_of_ours_has_kept_is_seen() -> None:
+    from nbformat.v4 import new_notebook
+
+    notebook = new_notebook()
+    state = {"good": {"state": {"error": ""}}, "bad": {"state": {"error": "ValueError: no such frame"}}}
+    notebook.metadata["widgets"] = {execution.WIDGET_STATE: {"state": state}}
+    assert execution.faults(notebook) == ["a widget: ValueError: no such frame"]

@@ -182,7 +182,10 @@ def faults(notebook: NotebookNode) -> list[str]:
     ]
     widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     for widget in widgets.values():
-        found += [f"an Output widget: {text}" for text in _errors(widget.get("state", {}).get("outputs", []))]
+        state = widget.get("state", {})
+        found += [f"an Output widget: {text}" for text in _errors(state.get("outputs", []))]
+        if isinstance(state.get("error"), str) and state["error"]:
+            found.append(f"a widget: {one_line(state['error'])}")
     return found
 
 
