@@ -69,11 +69,11 @@ def deform_levels(levels: list[Tensor], deformation: Tensor, resize: Resize = "n
 
     Args:
         levels: of the encoder, each (B, C, h, w) with its own C, h and w; the picture itself is level 0.
-        deformation: (B, H, W, 2), points (x, y) in [-1, 1].
+        deformation: (B, H, W, 2), points (x, y); its type may be another than that of the levels.
         resize: how it is brought to the size of a level.
 
     Returns:
-        The levels in the same order, each of its own shape and type.
+        The levels in the same order, each of its own shape and its own type (dtype).
     """
     deformed = []
     for level in levels:
@@ -88,10 +88,10 @@ def assemble(levels: list[Tensor], shown: Tensor) -> list[Tensor]:
 
     Args:
         levels: what the decoder will read, each (B, C, h, w) with its own C, h and w.
-        shown: (B, n, H, W), pictures of the keypoints.
+        shown: (B, n, H, W), pictures of the keypoints; their type may be another than that of the levels.
 
     Returns:
-        The levels in the same order, each (B, C + n, h, w) and of its own type: the level's channels first.
+        The levels in the same order, each (B, C + n, h, w) and of its own type (dtype): the level's channels first.
     """
     joined = []
     for level in levels:

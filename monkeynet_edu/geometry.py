@@ -115,7 +115,7 @@ def bilinear_deformation(deformation: Tensor, height: int, width: int) -> Tensor
     """Brings a deformation to another size, interpolating between its points: corners stay corners.
 
     Args:
-        deformation: (B, H, W, 2), points (x, y) in [-1, 1].
+        deformation: (B, H, W, 2), points (x, y); [-1, 1] is the picture, and points may lie beyond it.
         height: h, of the result.
         width: w, of the result.
 

@@ -22,7 +22,7 @@
 #
 # **After this lesson you can**
 #
-# - bring a deformation to any size, and say why its numbers stay what they are;
+# - bring a deformation to any size, and say what has to be done to its numbers;
 # - deform all levels of a U-Net, and say what happens if you forget some;
 # - put together what the decoder reads, and write $G$ down in six lines;
 # - say which pixels a generator has to invent, and measure who invents them.
@@ -125,8 +125,9 @@ ex.reveal(
 # %% [markdown]
 # A U-Net loves its skip connections: what they bring is sharp, and it is already there. That is their strength where input
 # and output lie on top of each other, as in lesson 02, where masks were painted *on* the picture. Here input and output
-# show the same person in two poses, and every skip brings details to the **wrong place**. Convolutions of 3×3 cannot carry
-# an arm across half a picture; a warp can. So: warp the skips.
+# show the same person in two poses, and every skip brings details to the **wrong place**. Convolutions of 3×3 reach far only
+# at the coarse levels, where a hand is less than a pixel: they cannot carry an arm's details across half a picture. A warp
+# can. So: warp the skips.
 
 # %% [markdown]
 # ## All levels, one deformation
@@ -213,7 +214,10 @@ ex.used("resize-deformation")
 # %% [markdown]
 # The authors' published model resizes by `nearest`, and its weights have learned to live with that half pixel and more. A
 # library that loads them has to repeat it, and ours can: `GeneratorConfig.resize`. The models that we trained ourselves use
-# `bilinear`. They also let $M$ work at half the size, so the deformation is enlarged for the two finest levels.
+# `bilinear`. They also let $M$ work at half the size, 32 by 32: the deformation is enlarged for the picture (level 0), fits
+# level 1 as it is, and is shrunk for levels 2 to 4.
+#
+# Points may lie *outside* [-1, 1]: what is read there is black. That is a place like any other, so nothing is clamped.
 #
 # ### Exercise 2: skips that move along
 #
@@ -221,6 +225,9 @@ ex.used("resize-deformation")
 #
 # Each level $\xi_i$ is read through the deformation brought to its size. A warp does not care what the channels mean:
 # colours, edges or something that only the network understands, all are read at the same places.
+#
+# Only the numbers' type can get in the way. On a graphics card the encoder may work in half precision while the deformation
+# does not, and a warp wants one type for both. So bring both to one type, and hand each level back in its own.
 
 # %% exercise="deform-skips"
 
@@ -231,7 +238,7 @@ viz.figure_images(
     [f"level {i}" for i in range(3)] + [f"level {i}, moved" for i in range(3)],
 ).with_alt(
     "The first three levels of the encoder, then the same read through the deformation: on all of them the body leans to "
-    "the left, and little is left of the hanging arms."
+    "the left."
 )
 
 # %%
@@ -268,12 +275,14 @@ viz.figure_images([picture[0] for picture in versions.values()], list(versions))
 # in the driving frame and dark where it was in the source (lesson 03). They are appended to **every** level as further
 # channels.
 #
-# **By hand.** This model has `b = 16` and at most 128 channels. Level 2 has min(128, 16·2²) = 64 channels; with 10 heatmaps
-# that makes 74. Level 0 is the picture: 3 + 10 = 13.
+# **By hand.** As in lesson 02, the number of channels starts from $b$ and doubles from level to level, up to a largest number:
+# level i has min(128, b·2^i). This model has b = 16, so level 2 has min(128, 16·2²) = 64 channels; with 10 heatmaps that makes
+# 74. Level 0 is the picture itself: 3 + 10 = 13.
 #
 # ### Exercise 3: what the decoder reads
 #
-# A blank page: you get the name and what it takes, nothing else. You have written harder things by now.
+# A blank page: you get the name and what it takes, nothing else. You have written harder things by now. (Types as in exercise
+# 2: each level keeps its own.)
 
 # %% exercise="assemble"
 
@@ -292,12 +301,12 @@ ex.used("assemble")
 # %%
 ex.predict(
     "no-heatmaps",
-    "The skips move, the heatmaps are all zero. What will be missing most?",
+    f"On the arms, the difference was {error(still, arms):.2f} with heatmaps and no motion, and {error(source, arms):.2f} for "
+    "the source, left as it is. What is it with the motion and no heatmaps?",
     {
-        "nothing": "nothing: all the motion is in the deformation",
-        "arms": "the arms",
-        "body": "the body",
-        "background": "the background that was uncovered",
+        "best": "smaller than both: most of the motion is in the deformation",
+        "between": "between the two: either of them does a part of the work",
+        "worst": "larger than both: worse than the source, left as it is",
     },
 )
 
@@ -305,13 +314,14 @@ ex.predict(
 blind = draw(deformation, heatmaps=0.0)
 regions = {"arms": arms, "body": body, "background": ~seen}
 worse = {name: float(error(blind, where) - error(generated, where)) for name, where in regions.items()}
-what = max(worse, key=worse.get) if max(worse.values()) > 0.02 else "nothing"
+on_arms = float(error(blind, arms))
+what = "best" if on_arms < error(still, arms) else ("between" if on_arms < error(source, arms) else "worst")
 read_only = geometry.warp(source, geometry.resize_deformation(deformation, 64, 64, G.config.resize))
 ex.reveal(
     "no-heatmaps",
     what,
     [
-        "Without heatmaps the error grows by "
+        f"The difference on the arms is {on_arms:.2f}. Compared with all that G has, the error grows by "
         + ", ".join(f"{value:.3f} ({name})" for name, value in worse.items())
         + ". Look at what the deformation alone reads: the body arrives, and **the arms do not**. This model carries "
         "large things by warping and paints thin, fast ones from the heatmaps. Nobody told it to; that is how its two "
@@ -445,6 +455,7 @@ def draw_small(network, batch, moves):
     picture, _, flow, _, _, joints_source, joints_driving = batch
     where = geometry.lattice(32, 32, device=flow.device) + (flow if moves else torch.zeros_like(flow))
     levels = generator.deform_levels(network.appearance_encoder(picture), where, "bilinear")
+    # Makes the heatmaps of the two sets of keypoints and appends them with assemble, yours:
     levels = network.append_keypoints(levels, picture, round_keypoints(joints_source), round_keypoints(joints_driving))
     return torch.sigmoid(network.last(network.refinement_module(network.video_decoder(levels))))
 

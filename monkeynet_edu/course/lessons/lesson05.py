@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -81,7 +84,7 @@ def _resize_map(f: Function) -> None:
 
 
 def _resize_loops(f: Function) -> None:
-    points = _rand(2, 4, 6, 2, seed=3) * 2 - 1
+    points = _rand(2, 4, 6, 2, seed=3) * 3 - 1.5
     for height, width in ((3, 3), (7, 8)):
         wanted = _bilinear_by_loops(points, height, width)
         expect(
@@ -90,6 +93,11 @@ def _resize_loops(f: Function) -> None:
             "each new place reads between the old ones",
             f"random points to {height}×{width}",
         )
+
+
+def _resize_outside(f: Function) -> None:
+    said = "a point beyond the border stays where it is: nothing is clamped to [-1, 1]"
+    expect(f(1.5 * _grid(5, 7), 4, 9), 1.5 * _grid(4, 9), said, "1.5 times the lattice of 5×7, brought to 4×9")
 
 
 def _resize_by_reading(deformation: Tensor, height: int, width: int) -> Tensor:
@@ -140,13 +148,14 @@ RESIZE = Exercise(
         "`.permute(0, 2, 3, 1)`.",
     ),
     calls=lambda: [
-        Call("a random deformation 4×6, brought to 7×5", (_rand(2, 4, 6, 2) * 2 - 1, 7, 5)),
+        Call("a random deformation 4×6, partly beyond the border, brought to 7×5", (_rand(2, 4, 6, 2) * 3 - 1.5, 7, 5)),
         Call("a turn of 8×6, brought to 4×3", (_turned(8, 6), 4, 3)),
     ],
     properties=(
         Property("lattice", "the lattice of one size becomes that of another", _resize_lattice),
         Property("by hand", "three points to five: old ones stay, new ones lie halfway between", _resize_by_hand),
         Property("same map", "a turn is the same turn at any size", _resize_map),
+        Property("outside", "points beyond the border stay where they are", _resize_outside),
         Property("definition", "each new place reads the old deformation bilinearly", _resize_loops),
     ),
     mutants=(
@@ -156,6 +165,32 @@ RESIZE = Exercise(
             "Bring the lattice of 64 pixels to 32: its last point is no longer 1. Your values are scaled with the size, "
             "which would be right for pixels. What do ours count in?",
             (("resized.permute(0, 2, 3, 1)", "resized.permute(0, 2, 3, 1) * width / deformation.shape[2]"),),
+        ),
+        Mutant(
+            "rescaled-each",
+            "x has to be scaled with the width, y with the height.",
+            "Bring the lattice of 5×7 to 4×3: its last point is no longer (1, 1). Your x and y are scaled with the size, "
+            "which would be right for pixels. What do ours count in?",
+            (
+                (
+                    "resized.permute(0, 2, 3, 1)",
+                    "resized.permute(0, 2, 3, 1) * resized.new_tensor([width / planes.shape[3], height / planes.shape[2]])",
+                ),
+            ),
+        ),
+        Mutant(
+            "transposed",
+            "x comes first, so the axis of the columns does, too.",
+            "Rows and columns are exchanged on the way in: your deformation lies on its side. Points are (x, y), but "
+            "pictures are (rows, columns). In which order must the four axes go to `F.interpolate`?",
+            (("deformation.permute(0, 3, 1, 2)", "deformation.permute(0, 3, 2, 1)"),),
+        ),
+        Mutant(
+            "clamped",
+            "Points lie in [-1, 1].",
+            "Your points end at the border. The picture ends there; a deformation may well point beyond it (what is read "
+            "there is black). Does anything ask for points to be changed?",
+            (("resized.permute(0, 2, 3, 1)", "resized.permute(0, 2, 3, 1).clamp(-1, 1)"),),
         ),
         Mutant(
             "pixel-edges",
@@ -196,6 +231,31 @@ def _levels(batch: int = 1, seed: int = 5) -> list[Tensor]:
     return [_rand(batch, *shape, seed=seed + i) for i, shape in enumerate(shapes)]
 
 
+def _uneven(batch: int = 1, seed: int = 6, channels: tuple[int, ...] = (3, 2, 2)) -> list[Tensor]:
+    """Three levels whose sizes do not divide one another, nor do they fall."""
+    sizes = ((7, 9), (3, 8), (5, 6))
+    return [_rand(batch, c, *size, seed=seed + i) for i, (c, size) in enumerate(zip(channels, sizes, strict=True))]
+
+
+_TYPES = ((torch.float16, torch.float32, 2e-2), (torch.float64, torch.float32, 1e-4), (torch.float32, torch.float64, 1e-4))
+
+
+def _own_type(run: Callable[[], list[Tensor]], level: torch.dtype, other: torch.dtype, what: str) -> list[Tensor]:
+    """What an answer makes of levels of one type and something of another; each has to come back in its level's type."""
+    tried = f"levels of {level}, {what} of {other}"
+    said = f"levels and {what} may differ in type (half precision on a graphics card): each level keeps its own"
+    try:
+        got = run()
+    except RuntimeError as error:
+        stopped = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}"
+        more = ". Bring both to one type before they meet (`.to(….dtype)`)"
+        raise Violation(said + more, tried, f"levels of {level}", stopped) from None
+    for one in got:
+        if one.dtype != level:
+            raise Violation(f"{said}. Take it from the level: `.to(level.dtype)`", tried, str(level), str(one.dtype))
+    return got
+
+
 def _skips_still(f: Function) -> None:
     levels = _levels()
     for got, level in zip(f(levels, _grid(8, 12), "bilinear"), levels, strict=True):
@@ -218,6 +278,28 @@ def _skips_definition(f: Function) -> None:
             tried = f"random points brought to {height}×{width} ({mode})"
             wanted = read_by_loops(level, resized(points, height, width))
             expect(got, wanted, "each level is read at the deformation of its own size", tried)
+
+
+def _skips_each_anew(f: Function) -> None:
+    levels, points = _uneven(2), _rand(2, 10, 11, 2, seed=8) * 2 - 1
+    for mode, resized in (("nearest", _nearest_by_loops), ("bilinear", _bilinear_by_loops)):
+        for got, level in zip(f(levels, points, mode), levels, strict=True):
+            height, width = level.shape[-2:]
+            tried = f"random points of 10×11 for levels of 7×9, 3×8 and 5×6, here {height}×{width} ({mode})"
+            said = "every level starts from the deformation that came in, not from that of the level before"
+            expect(got, read_by_loops(level, resized(points, height, width)), said, tried)
+
+
+def _skips_types(f: Function) -> None:
+    levels, points = _levels(), _turned(8, 12)
+    for mine, other, tolerance in _TYPES:
+        cast = [level.to(mine) for level in levels]
+        moved = _own_type(functools.partial(f, cast, points.to(other)), mine, other, "deformation")
+        for got, level in zip(moved, cast, strict=True):
+            height, width = level.shape[-2:]
+            wanted = read_by_loops(level.float(), _nearest_by_loops(points, height, width))
+            tried = f"levels of {mine}, deformation of {other}"
+            expect(got, wanted, "each level is read at the deformation of its own size", tried, tolerance)
 
 
 def _skips_small_deformation(f: Function) -> None:
@@ -244,7 +326,7 @@ def _skips_comprehension(levels: list[Tensor], deformation: Tensor, resize: Resi
     return [
         F.grid_sample(
             level,
-            geometry.resize_deformation(deformation, level.shape[2], level.shape[3], resize),
+            geometry.resize_deformation(deformation, level.shape[2], level.shape[3], resize).to(level.dtype),
             align_corners=True,
         )
         for level in levels
@@ -263,7 +345,7 @@ def _skips_in_double(levels: list[Tensor], deformation: Tensor, resize: Resize =
 def _skips_channel_by_channel(levels: list[Tensor], deformation: Tensor, resize: Resize = "nearest") -> list[Tensor]:
     out = []
     for level in levels:
-        points = geometry.resize_deformation(deformation, level.shape[2], level.shape[3], resize)
+        points = geometry.resize_deformation(deformation, level.shape[2], level.shape[3], resize).to(level.dtype)
         out.append(torch.cat([geometry.warp(level[:, c : c + 1], points) for c in range(level.shape[1])], dim=1))
     return out
 
@@ -277,7 +359,7 @@ SKIPS = Exercise(
     target="monkeynet_edu.generator:deform_levels",
     statement=(
         "Read every level of the encoder (a list of tensors, the picture itself is level 0) through the deformation, "
-        "brought to the size of that level in the way that `resize` names. Return a new list."
+        "brought to the size of that level in the way that `resize` names. Return a new list, each level in its own type."
     ),
     level="stub",
     steps=(
@@ -285,7 +367,7 @@ SKIPS = Exercise(
         "for each level:",
         "its height and width",
         "the deformation at that size (`geometry.resize_deformation`; hand on `resize`)",
-        "the level, read there (`geometry.warp`; both need the same dtype); into the list",
+        "the level, read there (`geometry.warp`; both need the same dtype, and the result gets the level's); into the list",
         "return the list",
     ),
     hints=(
@@ -294,16 +376,19 @@ SKIPS = Exercise(
         "Level i is (B, C_i, h_i, w_i) and the deformation (B, H, W, 2). `geometry.warp` gives a result of the "
         "*deformation's* size, so the deformation has to have (h_i, w_i) first.",
         "`at_size = geometry.resize_deformation(deformation, height, width, resize)` with `height, width = "
-        "level.shape[-2:]`, then `geometry.warp(level, at_size)`.",
+        "level.shape[-2:]`, then `geometry.warp(level.to(at_size.dtype), at_size).to(level.dtype)`.",
     ),
     calls=lambda: [
         Call("three levels and a random deformation", (_levels(2), _rand(2, 8, 12, 2, seed=2) * 2 - 1)),
         Call("three levels and a turn, resized bilinearly", (_levels(), _turned(8, 12), "bilinear")),
+        Call("levels of 7×9, 3×8 and 5×6, random points of 10×11", (_uneven(), _rand(1, 10, 11, 2, seed=4) * 2 - 1)),
     ],
     properties=(
         Property("still", "where nothing moves, every level stays what it is", _skips_still),
         Property("picture", "level 0, the picture, is read through the deformation, too", _skips_picture),
         Property("definition", "each level is read at the deformation of its own size", _skips_definition),
+        Property("each anew", "every level starts from the deformation that came in", _skips_each_anew),
+        Property("types", "each level keeps its own type", _skips_types),
         Property("small deformation", "a deformation smaller than a level is enlarged", _skips_small_deformation),
         Property("list", "the list that comes in stays as it is", _skips_list),
     ),
@@ -340,6 +425,20 @@ SKIPS = Exercise(
             "How the deformation is resized makes no difference.",
             "Right for `nearest`, wrong for `bilinear`: what becomes of the parameter `resize` in your function?",
             (("height, width, resize)", "height, width)"),),
+        ),
+        Mutant(
+            "always-bilinear",
+            "Bilinear is better, so always take it.",
+            "Right for `bilinear`, wrong for `nearest`. A model that was trained with `nearest` has learned to live with "
+            "it: what becomes of the parameter `resize` in your function?",
+            (("height, width, resize)", 'height, width, "bilinear")'),),
+        ),
+        Mutant(
+            "chained",
+            "The next level is smaller still, so resize what is already small.",
+            "Your first level is right. From then on you resize a deformation that was resized before: under which name "
+            "does the one that came in live on?",
+            ((f"at_size = {_RESIZED}", f"deformation = at_size = {_RESIZED}"),),
         ),
     ),
     alternatives=(_skips_comprehension, _skips_in_double, _skips_channel_by_channel),
@@ -378,6 +477,28 @@ def _assemble_enlarges(f: Function) -> None:
     )
 
 
+def _assemble_each_anew(f: Function) -> None:
+    levels, shown = _uneven(2), _rand(2, 4, 10, 11, seed=7)
+    for got, level in zip(f(levels, shown), levels, strict=True):
+        height, width = level.shape[-2:]
+        wanted = _nearest_by_loops(shown.movedim(1, -1), height, width).movedim(-1, 1)
+        tried = f"pictures of 10×11 for levels of 7×9, 3×8 and 5×6, here {height}×{width}"
+        said = "row ⌊i·H/h⌋, column ⌊j·W/w⌋ of the pictures that came in, whatever the level before"
+        expect(got[:, level.shape[1] :], wanted, said, tried)
+
+
+def _assemble_types(f: Function) -> None:
+    levels, shown = _levels(), _rand(1, 2, 8, 12, seed=4)
+    for mine, other, tolerance in _TYPES:
+        cast = [level.to(mine) for level in levels]
+        joined = _own_type(functools.partial(f, cast, shown.to(other)), mine, other, "pictures")
+        for got, level in zip(joined, cast, strict=True):
+            step = 8 // level.shape[2]
+            wanted = torch.cat([level.float(), shown[:, :, ::step, ::step]], dim=1)
+            said = "a level's own channels come first, then the keypoints', whatever their types"
+            expect(got, wanted, said, f"levels of {mine}, pictures of {other}", tolerance)
+
+
 def _assemble_list(f: Function) -> None:
     levels = _levels()
     before = list(levels)
@@ -393,7 +514,7 @@ def _assemble_list(f: Function) -> None:
 
 
 def _assemble_by_interpolate(levels: list[Tensor], shown: Tensor) -> list[Tensor]:
-    return [torch.cat((level, F.interpolate(shown, level.shape[-2:], mode="nearest")), 1) for level in levels]
+    return [torch.cat((level, F.interpolate(shown, level.shape[-2:], mode="nearest").to(level)), 1) for level in levels]
 
 
 def _assemble_by_index(levels: list[Tensor], shown: Tensor) -> list[Tensor]:
@@ -401,7 +522,7 @@ def _assemble_by_index(levels: list[Tensor], shown: Tensor) -> list[Tensor]:
     for level in levels:
         rows = torch.arange(level.shape[2]) * shown.shape[2] // level.shape[2]
         columns = torch.arange(level.shape[3]) * shown.shape[3] // level.shape[3]
-        out.append(torch.cat([level, shown[:, :, rows][..., columns]], dim=1))
+        out.append(torch.cat([level, shown[:, :, rows][..., columns].to(level.dtype)], dim=1))
     return out
 
 
@@ -423,7 +544,7 @@ ASSEMBLE = Exercise(
     statement=(
         "Append the pictures of the keypoints to every level: resized to the level's height and width by nearest "
         "neighbours (`geometry.resize(image, height, width)`), as further channels behind the level's own. Return a new "
-        "list."
+        "list, each level in its own type (`level.dtype`)."
     ),
     level="blank page",
     hints=(
@@ -431,15 +552,18 @@ ASSEMBLE = Exercise(
         "by channels.",
         "A level (B, C, h, w) and pictures (B, n, H, W) become (B, C + n, h, w). The batch and the size have to agree "
         "before two tensors can be joined along their channels, which are axis 1.",
-        "`torch.cat([level, geometry.resize(shown, *level.shape[-2:])], dim=1)` for each level.",
+        "`torch.cat([level, geometry.resize(shown, *level.shape[-2:]).to(level.dtype)], dim=1)` for each level.",
     ),
     calls=lambda: [
         Call("three levels and 2 pictures of 8×12", (_levels(2), _rand(2, 2, 8, 12, seed=2))),
         Call("three levels and 5 pictures of 8×12", (_levels(), _rand(1, 5, 8, 12, seed=3) - 0.5)),
+        Call("levels of 7×9, 3×8 and 5×6, 4 pictures of 10×11", (_uneven(), _rand(1, 4, 10, 11, seed=4))),
     ],
     properties=(
         Property("order", "a level's own channels come first, then the keypoints'", _assemble_order),
         Property("nearest", "half the size keeps every second pixel, unchanged", _assemble_every_second),
+        Property("each anew", "every level takes the pictures that came in", _assemble_each_anew),
+        Property("types", "each level keeps its own type", _assemble_types),
         Property("enlarged", "where the pictures are smaller, each pixel is repeated", _assemble_enlarges),
         Property("list", "the list that comes in stays as it is", _assemble_list),
     ),
@@ -450,6 +574,13 @@ ASSEMBLE = Exercise(
             "It would not matter to a network that is trained from now on. This one was trained already: it expects the "
             "level's own channels first.",
             (("torch.cat([level, small], dim=1)", "torch.cat([small, level], dim=1)"),),
+        ),
+        Mutant(
+            "chained",
+            "The next level is smaller still, so resize what is already small.",
+            "Your first level is right. From then on you resize pictures that were resized before: under which name do "
+            "those that came in live on?",
+            (("small = geometry.resize", "shown = small = geometry.resize"),),
         ),
         Mutant(
             "cropped",
