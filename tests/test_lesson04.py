@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from monkeynet_edu import geometry, motion
 from monkeynet_edu.course.character import Character
-from monkeynet_edu.course.lessons import figures04
+from monkeynet_edu.course.judge import judge
+from monkeynet_edu.course.lessons import figures04, lesson04
 from monkeynet_edu.course.reference import pasting
 from monkeynet_edu.errors import UserError
 
@@ -146,3 +148,67 @@ def test_without_ipywidgets_the_switches_are_a_picture(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     assert "100 % of the frame" in figures04.layer_switches(*pair).alt
+
+
+# --- answers that readers tried -----------------------------------------------------------------------------------------
+
+
+def _rest_for_the_background(image: Tensor, masks: Tensor, shifts: Tensor) -> Tensor:
+    copies = motion.shifted_copies(image, shifts)
+    rest = 1 - masks[:, 1:].sum(1, keepdim=True)
+    return rest * copies[:, 0] + (masks[:, 1:, None] * copies[:, 1:]).sum(1)
+
+
+def _weighted_mean(masks: Tensor, shifts: Tensor) -> Tensor:
+    return torch.einsum("bkhw,bkc->bhwc", masks, shifts) / masks.sum(1)[..., None]
+
+
+def test_a_mean_over_masks_that_sum_to_1_is_right_in_other_words() -> None:
+    assert judge(lesson04.PASTE, _rest_for_the_background).status == "PASS"
+    assert judge(lesson04.FLOW, _weighted_mean).status == "PASS"
+
+
+def _types_as_they_come(image: Tensor, shifts: Tensor) -> Tensor:
+    n = shifts.shape[1]
+    d = geometry.lattice(*image.shape[2:]) + shifts[:, :, None, None, :]
+    many = image[:, None].expand(-1, n, -1, -1, -1)
+    return geometry.warp(many.flatten(0, 1), d.flatten(0, 1)).unflatten(0, (-1, n))
+
+
+def _types_of_the_image(image: Tensor, shifts: Tensor) -> Tensor:
+    return motion.shifted_copies(image, shifts).to(image.dtype)
+
+
+@pytest.mark.parametrize("answer", [_types_as_they_come, _types_of_the_image])
+def test_copies_are_asked_with_two_types(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+    assert judge(lesson04.COPIES, answer).status in ("FAIL", "ERROR")
+
+
+def _masks_cut_off(masks: Tensor, shifts: Tensor) -> Tensor:
+    return motion.coarse_flow(masks.detach(), shifts)
+
+
+def _masks_half_cut_off(masks: Tensor, shifts: Tensor) -> Tensor:
+    half = masks / 2
+    return torch.einsum("bkhw,bkc->bhwc", half + half.detach(), shifts)
+
+
+def test_masks_have_to_learn() -> None:
+    verdict = judge(lesson04.FLOW, lambda masks, shifts: _masks_half_cut_off(masks.detach(), shifts))
+    assert "No gradient reaches the masks" in verdict.message
+    assert "would learn wrongly" in judge(lesson04.FLOW, _masks_half_cut_off).message
+    assert judge(lesson04.FLOW, _masks_cut_off).status == "FAIL"
+
+
+def _laid_over(image: Tensor, masks: Tensor, shifts: Tensor) -> Tensor:
+    copies = motion.shifted_copies(image, shifts)
+    out = copies[:, 0]
+    for k in range(1, masks.shape[1]):
+        out = (1 - masks[:, k : k + 1]) * out + masks[:, k : k + 1] * copies[:, k]
+    return out
+
+
+def test_layers_laid_over_each_other_get_their_hint() -> None:
+    verdict = judge(lesson04.PASTE, _laid_over)
+    assert verdict.status == "FAIL"
+    assert "nobody lies above anybody" in verdict.hint

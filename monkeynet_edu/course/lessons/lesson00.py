@@ -41,6 +41,13 @@ def _columns(f: Function) -> None:
     expect(out[0, 1, 5], 1.0, "A red dot at the left edge has to be red, in the same row, at the right edge", "row 1")
 
 
+def _batch(f: Function) -> None:
+    pictures = torch.rand(2, 3, 4, 5)
+    wanted = torch.stack([pictures[..., 4 - j] for j in range(5)], dim=-1)
+    message = "Of two pictures at once, each has to be mirrored, and each by its columns"
+    expect(f(pictures), wanted, message, "two random pictures, (2, 3, 4, 5): now the columns are axis 3")
+
+
 def _loops(image: Tensor) -> Tensor:
     out = torch.empty_like(image)
     width = image.shape[-1]
@@ -51,6 +58,10 @@ def _loops(image: Tensor) -> Tensor:
 
 def _index(image: Tensor) -> Tensor:
     return image[..., torch.arange(image.shape[-1] - 1, -1, -1)]
+
+
+def _numpy(image: Tensor) -> Tensor:
+    return torch.from_numpy(image.numpy()[..., ::-1].copy())
 
 
 def _product(image: Tensor) -> Tensor:
@@ -67,7 +78,8 @@ FLIP = Exercise(
     steps=("Return a new tensor whose columns run from the last to the first.",),
     hints=(
         "Left and right are columns. Which axis of (..., H, W) counts the columns?",
-        "The shape stays as it is; only the order along the last axis, axis -1, is reversed.",
+        "The shape stays as it is; only the order along the last axis, axis -1, is reversed. (PyTorch does not slice "
+        "backwards: `[::-1]`, known from lists, is an error here.)",
         "A tensor has a method `flip` that takes the axis to reverse and returns a new tensor.",
     ),
     calls=_calls,
@@ -75,6 +87,7 @@ FLIP = Exercise(
         Property("by-hand", "each row runs backwards", _by_hand),
         Property("twice", "mirrored twice, a picture is what it was", _twice),
         Property("columns", "what was at the left edge is at the right edge, in its row and colour", _columns),
+        Property("batch", "several pictures at once are mirrored one by one", _batch),
     ),
     mutants=(
         Mutant(
@@ -101,9 +114,22 @@ FLIP = Exercise(
             "That is half a turn, not a mirror: in a mirror left and right change places, and up stays up. How many axes?",
             (("image.flip(-1)", "image.flip(-2, -1)"),),
         ),
+        Mutant(
+            "axis-2",
+            "A picture is (3, H, W), so the columns are axis 2.",
+            "Right for one picture, (3, H, W). With two, (2, 3, H, W), axis 2 counts the rows. Which number means the last "
+            "axis, however many there are?",
+            (("image.flip(-1)", "image.flip(2)"),),
+        ),
+        Mutant(
+            "axis-1",
+            "Axis 1 is x, as in a table of rows and columns.",
+            "Axis 1 counts the rows of (3, H, W), and the colours of (2, 3, H, W). Columns are the last axis: count from "
+            "the end.",
+            (("image.flip(-1)", "image.flip(1)"),),
+        ),
     ),
-    alternatives=(_loops, _index, _product),
-    differentiable=("image",),
+    alternatives=(_loops, _index, _product, _numpy),
     box="flip",
 )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, expect
+from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect
 from monkeynet_edu.keypoints import Keypoints
 
 IMPORTS = """\
@@ -58,6 +58,39 @@ def _moved(image: Tensor, dx: int, dy: int) -> Tensor:
 _STEPS = ((0, 0), (1, 0), (0, -2), (-2, 1))
 
 
+def _teaches_logits(f: Callable[[Tensor], Tensor], logits: Tensor, values: Tensor, tried: str) -> None:
+    """The gradient along the softmax that makes masks, by hand: p_k·(what part k alone would give - what there is).
+
+    Args:
+        f: makes the result (1, C, H, W) from masks (1, K+1, H, W).
+        logits: (1, K+1, H, W).
+        values: (K+1, C, H, W): the result where part k's mask is 1.
+        tried: the input, in words.
+    """
+    leaf = logits.clone().requires_grad_()
+    out = f(leaf.softmax(dim=1))
+    cut = Violation(
+        "No gradient reaches the masks: the result is cut from the graph. Leave out .detach(), .numpy(), torch.tensor(…) "
+        "of a tensor, and argmax: in training the masks are learned",
+        tried,
+        "a gradient",
+        "none",
+    )
+    if not out.requires_grad:
+        raise cut
+    upstream = torch.rand_like(out)
+    (got,) = torch.autograd.grad(out, leaf, upstream.detach(), allow_unused=True)
+    if got is None:
+        raise cut
+    odds = logits[0].double().exp()
+    total = sum(odds[k] for k in range(len(odds)))
+    share = [odds[k] / total for k in range(len(odds))]
+    mixed = sum(share[k] * values[k].double() for k in range(len(odds)))
+    wanted = [share[k] * (upstream[0].detach().double() * (values[k] - mixed)).sum(dim=0) for k in range(len(odds))]
+    message = "The gradient for the numbers from which a softmax makes the masks is not right, so they would learn wrongly"
+    expect(got, torch.stack(wanted)[None], message, tried, 1e-3)
+
+
 # ------------------------------------------------------------------------------------------------------- displacements
 
 
@@ -71,20 +104,23 @@ def _displacement_calls() -> Sequence[Call]:
 def _displacement_hand(f: Function) -> None:
     source, driving = torch.tensor([[[-0.5, 0.0], [0.25, 0.5]]]), torch.tensor([[[0.0, 0.0], [0.25, 0.75]]])
     message = "The hand of the lesson went from (-½, 0) to (0, 0): to find it, read ½ to the left"
-    tried = "source (-½, 0) and (¼, ½), driving (0, 0) and (¼, ¾)"
-    expect(f(_keypoints(source), _keypoints(driving))[:, 1:], [[[-0.5, 0.0], [0.0, -0.25]]], message, tried)
+    tried = "source (-½, 0) and (¼, ½), driving (0, 0) and (¼, ¾); part 0 is the background, part 1 the hand"
+    wanted = [[[0.0, 0.0], [-0.5, 0.0], [0.0, -0.25]]]
+    expect(f(_keypoints(source), _keypoints(driving)), wanted, message, tried)
 
 
 def _displacement_background(f: Function) -> None:
     out = f(_keypoints(_points(2, 3)), _keypoints(_points(2, 3)))
     message = "Part 0 is the background, and it does not move: its displacement has to be (0, 0)"
-    expect(out[:, 0], torch.zeros(2, 2), message, "random keypoints; part 0")
+    expect(out, torch.cat([torch.zeros(2, 1, 2), out[:, 1:]], dim=1), message, "random keypoints; part 0")
 
 
 def _displacement_lands(f: Function) -> None:
     source, driving = _points(2, 4), _points(2, 4)
     message = "Driving keypoint plus displacement has to be the source keypoint: there it is read"
-    expect(driving + f(_keypoints(source), _keypoints(driving))[:, 1:], source, message, "random keypoints")
+    out = f(_keypoints(source), _keypoints(driving))
+    lands = torch.cat([out[:, :1], driving + out[:, 1:]], dim=1)
+    expect(lands, torch.cat([out[:, :1], source], dim=1), message, "random keypoints; part k+1 is keypoint k")
 
 
 def _displacement_together(f: Function) -> None:
@@ -171,6 +207,20 @@ DISPLACEMENTS = Exercise(
             "later: a *difference* is needed here, not a place.",
             (("source.mean - driving.mean", "source.mean.clone()"),),
         ),
+        Mutant(
+            "y-before-x",
+            "a displacement is (rows, columns)",
+            "The numbers are right, but x and y have changed places. `mean` holds (x, y) already, and so does a "
+            "displacement: is there a flip too many?",
+            (("torch.cat([background, moved], dim=1)", "torch.cat([background, moved], dim=1).flip(-1)"),),
+        ),
+        Mutant(
+            "in-pixels",
+            "a displacement counts pixels",
+            "Your displacements are in pixels. They are added to a lattice that runs from -1 to 1, so they stay in its "
+            "units; -15.75 pixels were only there to imagine -0.5.",
+            (("source.mean - driving.mean", "(source.mean - driving.mean) * 63 / 2"),),
+        ),
     ),
     alternatives=(_displacement_filled, _displacement_padded, _displacement_loop),
     box="shifts",
@@ -216,6 +266,17 @@ def _copies_between(f: Function) -> None:
     expect(f(image, torch.tensor([[[0.5, 0.0]]])), wanted, message, "2×3 pixels 0.2, 0.4, 0.8; shift (½, 0): half a pixel")
 
 
+def _copies_types(f: Function) -> None:
+    for kinds in ((torch.float32, torch.float64), (torch.float64, torch.float32)):
+        image, shifts = torch.rand(1, 3, 4, 6).to(kinds[0]), _pixel_shifts(_STEPS, 4, 6).to(kinds[1])
+        tried = f"an image of {kinds[0]} and shifts of {kinds[1]}"
+        out = f(image, shifts)
+        if out.dtype != kinds[1]:
+            raise Violation("The copies have to be of the type of the shifts", tried, str(kinds[1]), str(out.dtype))
+        wanted = torch.stack([_moved(image[0], dx, dy) for dx, dy in _STEPS])[None]
+        expect(out, wanted, "Image and shifts may be of different types", tried)
+
+
 def _by_grid_sample(image: Tensor, shift: Tensor) -> Tensor:
     """One shift (B, 2) of images (B, C, H, W), with torch's own affine grid."""
     eye = torch.eye(2, dtype=shift.dtype).expand(len(shift), 2, 2)
@@ -252,7 +313,7 @@ COPIES = Exercise(
     level="stub",
     steps=(
         "how many images, how many shifts each",
-        "the lattice of the image's size (same device, and the type of the shifts)",
+        "the lattice of the image's size: geometry.lattice(H, W, device=…, dtype=…), with the type of the shifts",
         "lattice + shift for each shift: (B, N, H, W, 2), by broadcasting",
         "each image N times: (B, N, C, H, W), in the type of the shifts",
         "read them all at once with geometry.warp: flatten (B, N) into one dimension, for copies and deformation alike",
@@ -272,6 +333,7 @@ COPIES = Exercise(
         Property("by-hand", "reading ½ to the left brings in what lies on the left", _copies_hand),
         Property("pixels", "shifts of whole pixels agree with two loops", _copies_pixels),
         Property("between", "half a pixel mixes two neighbours", _copies_between),
+        Property("types", "image and shifts may be of different types; the copies take that of the shifts", _copies_types),
     ),
     mutants=(
         Mutant(
@@ -363,6 +425,13 @@ def _paste_by_loop(f: Function) -> None:
     expect(f(image, masks, _pixel_shifts(_STEPS, 4, 6)), wanted, message, "4×6 pixels, soft masks, whole-pixel shifts")
 
 
+def _paste_teaches(f: Function) -> None:
+    image, logits = torch.rand(1, 2, 4, 6), torch.randn(1, 4, 4, 6)
+    copies = torch.stack([_moved(image[0], dx, dy) for dx, dy in _STEPS])
+    shifts = _pixel_shifts(_STEPS, 4, 6)
+    _teaches_logits(lambda masks: f(image, masks, shifts), logits, copies, "4×6 pixels, 4 parts, masks from a softmax")
+
+
 def _paste_einsum(image: Tensor, masks: Tensor, shifts: Tensor) -> Tensor:
     return torch.einsum("bkchw,bkhw->bchw", _copies_loop(image, shifts), masks)
 
@@ -379,8 +448,21 @@ def _paste_wide(image: Tensor, masks: Tensor, shifts: Tensor) -> Tensor:
     return (copies.movedim(1, -1) * masks.double().movedim(1, -1)[:, None]).sum(dim=-1).to(image.dtype)
 
 
+def _paste_rest(image: Tensor, masks: Tensor, shifts: Tensor) -> Tensor:
+    copies = _copies_loop(image, shifts)
+    rest = 1 - masks[:, 1:].sum(dim=1, keepdim=True)
+    return rest * copies[:, 0] + (masks[:, 1:, None] * copies[:, 1:]).sum(dim=1)
+
+
 _CUT = "image[:, None] * masks[:, :, None]"
 _THEN_SHIFT = "torch.stack([motion.shifted_copies(copies[:, k], shifts)[:, k] for k in range(shifts.shape[1])], dim=1)"
+_SEEN_THROUGH = "(1 - masks[:, k + 1 :, None]).prod(dim=1)"  # what the layers above k leave of it
+_LAID = f"torch.stack([layers[:, k] * {_SEEN_THROUGH} for k in range(masks.shape[1])]).sum(dim=0)"
+_OPAQUE = f"torch.stack([(layers if k else copies)[:, k] * {_SEEN_THROUGH} for k in range(masks.shape[1])]).sum(dim=0)"
+_LIES_OVER = (
+    "You lay each layer over those below it, (1 - mask)·below + mask·copy, so each takes something away from the others. "
+    "The masks have shared out each pixel already: nobody lies above anybody. Only add."
+)
 
 PASTE = Exercise(
     id="paste-parts",
@@ -410,6 +492,7 @@ PASTE = Exercise(
         Property("alone", "a mask that is 1 everywhere shows its copy", _paste_alone),
         Property("driving", "masks lie in the driving frame", _paste_square),
         Property("loop", "it agrees with a loop over parts and pixels", _paste_by_loop),
+        Property("teaches", "a gradient reaches the masks, as a softmax makes them", _paste_teaches),
     ),
     mutants=(
         Mutant(
@@ -445,10 +528,36 @@ PASTE = Exercise(
             "other.",
             (("layers.sum(dim=1)", "layers.amax(dim=1)"),),
         ),
+        Mutant(
+            "laid-over-background",
+            "layers lie over each other, on a background that is opaque",
+            _LIES_OVER,
+            (("layers.sum(dim=1)", _OPAQUE),),
+        ),
+        Mutant(
+            "laid-over-black",
+            "layers lie over each other, the background's too",
+            _LIES_OVER + " (And the background is a layer like the others.)",
+            (("layers.sum(dim=1)", _LAID),),
+        ),
+        Mutant(
+            "background-left-out",
+            "the background is no part",
+            "You leave out part 0. The background is a layer like the others: its mask says where nothing of the figure is "
+            "seen, and without it these pixels go dark.",
+            (("layers.sum(dim=1)", "layers[:, 1:].sum(dim=1)"),),
+        ),
+        Mutant(
+            "second-softmax",
+            "masks have to be made by a softmax here",
+            "You send the masks through a softmax. They have been through one: they sum to 1 already, and a second one "
+            "makes a sharp mask flat.",
+            (("masks[:, :, None]", "masks.softmax(dim=1)[:, :, None]"),),
+        ),
     ),
-    alternatives=(_paste_einsum, _paste_loop, _paste_wide),
+    alternatives=(_paste_einsum, _paste_loop, _paste_wide, _paste_rest),
     box="masks",
-    differentiable=("image", "masks", "shifts"),
+    differentiable=("image", "shifts"),
 )
 
 
@@ -509,6 +618,13 @@ def _flow_loop(f: Function) -> None:
     )
 
 
+def _flow_teaches(f: Function) -> None:
+    logits, shifts = torch.randn(1, 3, 3, 4), _points(1, 3)
+    alone = shifts[0][:, :, None, None].expand(3, 2, 3, 4)
+    tried = "random 3×4 pixels, 3 parts, masks from a softmax"
+    _teaches_logits(lambda masks: f(masks, shifts).movedim(-1, 1), logits, alone, tried)
+
+
 def _flow_einsum(masks: Tensor, shifts: Tensor) -> Tensor:
     return torch.einsum("bkhw,bkd->bhwd", masks, shifts)
 
@@ -524,14 +640,18 @@ def _flow_parts(masks: Tensor, shifts: Tensor) -> Tensor:
     return flow.to(masks.dtype)
 
 
+def _flow_mean(masks: Tensor, shifts: Tensor) -> Tensor:
+    weights = masks[..., None]
+    return (weights * shifts[:, :, None, None]).sum(dim=1) / weights.sum(dim=1)
+
+
 FLOW = Exercise(
     id="coarse-flow",
     title="Coarse flow",
     target="monkeynet_edu.motion:coarse_flow",
     statement=(
-        "Average motions instead of colours: at every pixel the mean of the parts' shifts, weighted by the masks. Return "
-        "the "
-        "flow with (x, y) in the last dimension."
+        "Average motions instead of colours: at every pixel the sum, over all parts, of mask times shift (the masks sum to "
+        "1, so it is a mean already). Return the flow with (x, y) in the last dimension."
     ),
     level="blank page",
     steps=(
@@ -553,6 +673,7 @@ FLOW = Exercise(
         Property("alone", "where one mask is 1, the flow is that part's shift", _flow_alone),
         Property("place", "only where a mask says so, something moves", _flow_corner),
         Property("loop", "it agrees with a loop over pixels and parts", _flow_loop),
+        Property("teaches", "a gradient reaches the masks, as a softmax makes them", _flow_teaches),
     ),
     mutants=(
         Mutant(
@@ -594,10 +715,36 @@ FLOW = Exercise(
             "the masks sum to?",
             (("@ shifts", "@ shifts / masks.shape[1]"),),
         ),
+        Mutant(
+            "background-left-out",
+            "the background's shift is (0, 0), so it may be left out",
+            "You leave part 0 out. Today its shift is (0, 0), but that is decided where the shifts are made: here a row is "
+            "what it says, the first one too (a camera may pan).",
+            (("weights.transpose(1, 2) @ shifts", "weights[:, 1:].transpose(1, 2) @ shifts[:, 1:]"),),
+        ),
+        Mutant(
+            "second-softmax",
+            "masks have to be made by a softmax here",
+            "You send the masks through a softmax. They have been through one: they sum to 1 already, and a second one "
+            "gives every part a share everywhere.",
+            (("masks.flatten(2)", "masks.softmax(dim=1).flatten(2)"),),
+        ),
+        Mutant(
+            "lattice-added",
+            "a flow is the place to read at",
+            "You add the lattice. A *flow* says how far; where nothing moves it is (0, 0) everywhere. The place to read at "
+            "is the deformation, and that comes later.",
+            (
+                (
+                    "torch.unflatten(flow, 1, masks.shape[-2:])",
+                    "geometry.lattice(*masks.shape[-2:]) + torch.unflatten(flow, 1, masks.shape[-2:])",
+                ),
+            ),
+        ),
     ),
-    alternatives=(_flow_einsum, _flow_broadcast, _flow_parts),
+    alternatives=(_flow_einsum, _flow_broadcast, _flow_parts, _flow_mean),
     box="masks",
-    differentiable=("masks", "shifts"),
+    differentiable=("shifts",),
 )
 
 
@@ -735,6 +882,32 @@ DEFORMATION = Exercise(
             "Your residual is far too small: you convert it from pixels. It is in [-1, 1] units already, like the coarse "
             "flow; the network learns the scale.",
             (("residual.permute(0, 2, 3, 1)", "residual.permute(0, 2, 3, 1) * 2 / (coarse.shape[2] - 1)"),),
+        ),
+        Mutant(
+            "residual-forgotten",
+            "lattice plus coarse flow is all",
+            "Your result does not depend on the residual. Lattice, coarse flow, residual: three things are added.",
+            (("coarse + residual.permute(0, 2, 3, 1)", "coarse.clone()"),),
+        ),
+        Mutant(
+            "residual-subtracted",
+            "what is left over is taken away",
+            "You subtract the residual. It is what the coarse flow lacks, so it is added.",
+            (("coarse + residual", "coarse - residual"),),
+        ),
+        Mutant(
+            "lattice-y-before-x",
+            "the lattice is (rows, columns)",
+            "Without any motion your picture comes out turned over its diagonal: the lattice has x and y exchanged. "
+            "`geometry.lattice` gives (x, y) already.",
+            (("grid + flow", "grid.flip(-1) + flow"),),
+        ),
+        Mutant(
+            "clamped",
+            "a place to read at must lie in the picture",
+            "You hold the places within [-1, 1]. A pixel may read outside; there the warp of lesson 01 finds black, and "
+            "a clamp would smear the border instead (and stop the gradient).",
+            (("grid + flow", "(grid + flow).clamp(-1, 1)"),),
         ),
     ),
     alternatives=(_assemble_movedim, _assemble_split, _assemble_wide),
