@@ -306,14 +306,18 @@ def _check_signature(exercise: Exercise, answer: Function, calls: Sequence[Call]
         try:
             signature.bind(*call.args, **call.kwargs)
         except TypeError as error:
-            wanted = ", ".join(str(p.replace(annotation=p.empty)) for p in right.parameters.values())
+            wanted = ", ".join(map(_plain, right.parameters.values()))
             raise Violation(
                 f"{exercise.name} cannot be called as the model calls it: {error}. "
                 f"It has to take {exercise.name}({wanted}).",
                 call.said,
-                f"{len(right.parameters)} parameters: {', '.join(right.parameters)}",
-                f"{len(signature.parameters)}: {', '.join(signature.parameters) or 'none'}",
+                f"{len(right.parameters)} parameters: {wanted}",
+                f"{len(signature.parameters)}: {', '.join(map(_plain, signature.parameters.values())) or 'none'}",
             ) from None
+
+
+def _plain(parameter: inspect.Parameter) -> str:
+    return str(parameter.replace(annotation=parameter.empty))
 
 
 def _check_kind(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> None:
@@ -360,7 +364,7 @@ def _compare_kind(mine: Any, right: Any, tried: str) -> None:
             )
         if bool(other.isfinite().all()) and not bool(one.isfinite().all()):
             kind = "NaN" if bool(one.isnan().any()) else "infinity"
-            raise Violation(f"The result contains {kind}. Is something divided by zero?", tried, "finite numbers", kind)
+            raise Violation(f"The result contains {kind}. Is something divided by zero, or the root of a negative number taken?", tried, "finite numbers", kind)
 
 
 def _check_gradients(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> None:
