@@ -364,7 +364,8 @@ def _compare_kind(mine: Any, right: Any, tried: str) -> None:
             )
         if bool(other.isfinite().all()) and not bool(one.isfinite().all()):
             kind = "NaN" if bool(one.isnan().any()) else "infinity"
-            raise Violation(f"The result contains {kind}. Is something divided by zero, or the root of a negative number taken?", tried, "finite numbers", kind)
+            why = "Is something divided by zero, or the root of a negative number taken?"
+            raise Violation(f"The result contains {kind}. {why}", tried, "finite numbers", kind)
 
 
 def _check_gradients(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> None:
