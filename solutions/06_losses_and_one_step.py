@@ -3,17 +3,18 @@
 #
 # <!-- header -->
 #
-# The networks are there: Δ finds keypoints, M makes a flow of them, G draws. Who tells them what a good picture is? Partly a
+# The networks are there: Δ finds keypoints, M makes a flow from them, G draws. Who tells them what a good picture is? Partly a
 # simple comparison, pixel by pixel. Partly another network, which learns at the same time to tell drawn frames from
 # filmed ones: the **discriminator** D. Today you write what each of them minimises, and the step that moves them all.
 #
-# **What you will be able to do**
+# **After this lesson you can**
+#
 # - explain what a GAN is, with one that you have trained yourself on points in the plane;
 # - write least-squares adversarial losses and feature matching;
 # - say for each `detach()` in a training step which gradient it stops, and what happens without it;
-# - show on which ways a gradient reaches the keypoint detector. One of them will surprise you.
+# - show by which ways a gradient reaches the keypoint detector.
 #
-# Predictions work as before: the buttons, or `ex.answer("the-end-of-the-game", "half", sure=70)`, or `ex.skip(…)`.
+# Predictions work as before: the buttons, or `ex.answer("name-of-the-question", "your-choice", sure=70)`, or `ex.skip(…)`.
 
 # %% tags=["parameters"]
 FAST = False
@@ -31,6 +32,13 @@ ex.map()
 # ## 1. A game of two
 # Here are points near a circle. We want a network that makes such points out of random numbers, and we do **not** want to tell it
 # that they lie on a circle. All we have is examples.
+#
+# A *generative adversarial network*, GAN, is a game of two networks.
+#
+# - The **generator** G is a forger: noise goes in, points come out.
+# - The **discriminator** D is a judge: a point goes in, a score comes out. 1 means *real*, 0 means *generated*.
+#
+# In the picture, blue dots are real, orange crosses are generated. The shade of grey is the score that D gives to each place.
 
 # %%
 random = torch.Generator().manual_seed(0)
@@ -46,14 +54,6 @@ figures06.figure_game(
 )
 
 # %% [markdown]
-# Blue dots are real, orange crosses are generated. The shade of grey is the score that the judge, whom you will meet now, gives
-# to each place.
-#
-# A *generative adversarial network*, GAN, is a game of two networks.
-#
-# - The **generator** G is a forger: noise goes in, points come out.
-# - The **discriminator** D is a judge: a point goes in, a score comes out. 1 means *real*, 0 means *generated*.
-#
 # D sees real points and forged ones, and learns to score them right. G never sees a real point. It only learns what D thinks
 # of its own: through D, it feels in which direction its points would look more real.
 #
@@ -65,10 +65,25 @@ figures06.figure_game(
 # **By hand.** Real points get 0.5 and 2, generated ones 2 and 1. The first mean is (0.5² + 1²)/2 = 0.625, the second
 # (2² + 1²)/2 = 2.5. The loss is **3.125**: a poor judge. Always right would be 0, always exactly wrong 2.
 #
-# ### Exercise: the discriminator's loss
+# ### Exercise 1: the discriminator's loss
 # `full_precision` turns half-precision numbers into float32, so that long sums stay exact. In float32 it changes nothing.
 
 # %% exercise="discriminator-loss"
+
+# %% [markdown]
+# Before anything is computed with it, a question about the whole game:
+
+# %%
+ex.predict(
+    "the-end-of-the-game",
+    "The game goes on until nobody can tell G's points from real ones. Where does *D's* loss go?",
+    {
+        "zero": "To 0: D should win, its loss has to fall like any other loss.",
+        "half": "To 0.5: D can only say ½ to everything.",
+        "one": "To 1: half of its answers are wrong.",
+        "two": "To 2: D has lost and is always wrong.",
+    },
+)
 
 # %% [markdown]
 # What should a judge say who cannot tell the two apart at all? Let us ask your loss about judges who say the same number to
@@ -92,7 +107,7 @@ ex.used("discriminator-loss")
 #
 # **By hand.** Scores 0 and 3: ((1-0)² + (1-3)²)/2 = **2.5**. The 3 is not better than 1: *taken for real* is enough.
 #
-# ### Exercise: the generator's loss
+# ### Exercise 2: the generator's loss
 
 # %% exercise="generator-loss"
 
@@ -129,36 +144,26 @@ ex.used("generator-loss")
 # **0.6**. Then D: real point 2 has the score 2, the fake ½. Loss (1-2)² + ½² = 1.25, slope 2·(1-2)·(-2) + 2·½·½ = 4.5, and
 # d becomes **0.55**.
 #
-# ### Exercise: one step of a GAN
+# ### Exercise 3: one step of a GAN
 # (If you forget `detach`, torch will complain that a graph was used up or weights have changed. A tip that you find everywhere
 # is `retain_graph=True`. It silences the message and keeps the mistake.)
 
 # %% exercise="gan-step"
 
-# %%
-ex.predict(
-    "the-end-of-the-game",
-    "The game goes on until nobody can tell G's points from real ones. Where does *D's* loss go?",
-    {
-        "zero": "To 0: D should win, its loss has to fall like any other loss.",
-        "half": "To 0.5: D can only say ½ to everything.",
-        "one": "To 1: half of its answers are wrong.",
-        "two": "To 2: D has lost and is always wrong.",
-    },
-)
+# %% [markdown]
+# Now play. While it runs, recall what you have said about the end of the game.
 
 # %% tags=["nbval-ignore-output"]
 optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999)) for net in (generator, discriminator)]
-before = generator[0].weight.detach().clone()
 steps = ex.steps(800)
 rows, moments = [], []
-for n in range(steps):
-    batch = torch.randn(256, 2, generator=random), gan.ring(256, random)
-    g_loss, d_loss = gan.gan_step(generator, discriminator, *optimizers, *batch)
-    rows.append({"step": n, "generator": float(g_loss), "discriminator": float(d_loss)})
-    if n in (20, 100, steps - 1):
-        moments.append((f"after {n + 1} steps", generator(noise).detach(), figures06.score_map(discriminator)))
-assert not torch.equal(before, generator[0].weight)
+with ex.training(generator, discriminator, steps=2 * steps):  # each step of the game moves both
+    for n in range(steps):
+        batch = torch.randn(256, 2, generator=random), gan.ring(256, random)
+        g_loss, d_loss = gan.gan_step(generator, discriminator, *optimizers, *batch)
+        rows.append({"step": n, "generator": float(g_loss), "discriminator": float(d_loss)})
+        if n in (20, 100, steps - 1):
+            moments.append((f"after {n + 1} steps", generator(noise).detach(), figures06.score_map(discriminator)))
 made = moments[-1][1].norm(dim=1)
 figures06.figure_game(
     data,
@@ -205,13 +210,14 @@ torch.manual_seed(1)
 points, judge = gan.small_network(2, 2)(noise).detach(), gan.small_network(2, 1)
 optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.5, 0.999))
 steps, pulls, shown = ex.steps(3000), {}, []
-for n in range(steps + 1):
-    if n in (0, steps // 30, steps):
-        pulls[n] = float(gan.pull_on(points, judge).norm(dim=1).mean())
-        shown.append((f"D after {n} steps:\npull {pulls[n]:.2f}", points, figures06.score_map(judge)))
-    optimizer.zero_grad()
-    losses.discriminator_adversarial(judge(gan.ring(256, random)), judge(points)).backward()
-    optimizer.step()
+with ex.training(judge, steps=steps + 1):
+    for n in range(steps + 1):
+        if n in (0, steps // 30, steps):
+            pulls[n] = float(gan.pull_on(points, judge).norm(dim=1).mean())
+            shown.append((f"D after {n} steps:\npull {pulls[n]:.2f}", points, figures06.score_map(judge)))
+        optimizer.zero_grad()
+        losses.discriminator_adversarial(judge(gan.ring(256, random)), judge(points)).backward()
+        optimizer.step()
 start, middle, perfect = (list(pulls.values()) + [0.0, 0.0])[:3]
 key = {start: "start", middle: "middle", perfect: "perfect"}[max(start, middle, perfect)]
 picture = figures06.figure_game(
@@ -244,6 +250,23 @@ ex.reveal(
 # question is not only *is this a real frame?* but *is this a real frame **with these keypoints**?* A perfect picture of the wrong
 # pose is a forgery, too. And D answers patch by patch: its score is a small map, not one number.
 #
+# Nobody tells Δ where keypoints belong. It learns only by what its keypoints *do*. Suppose we cut the keypoints off where M and
+# G read them, so that Δ no longer hears whether the picture has become better. Only D still sees the heatmaps. (We shall
+# measure it when the training step is written.)
+
+# %%
+ex.predict(
+    "ways-to-delta",
+    "Cut off from M and G: does the loss of G and Δ still reach Δ?",
+    {
+        "no": "No: the keypoints work through the picture only.",
+        "fake": "Yes, through D when it looks at the generated frame. The real frame cannot teach: nothing in it is "
+        "generated.",
+        "both": "Yes, through D on the generated frame and also through D on the real frame.",
+    },
+)
+
+# %% [markdown]
 # | paper | in words | in the code |
 # |---|---|---|
 # | x′ | real driving frame | `driving` |
@@ -268,7 +291,7 @@ ex.reveal(
 # **By hand.** D returned [frame 1, block 2, score 9] for the generated frame and [frame 0.5, block 5, score -9] for the real
 # one, all constant. The terms are |1 - 0.5| = **0.5** and |2 - 5| = **3**. The scores, far apart, do not count here.
 #
-# ### Exercise: feature matching (a blank page)
+# ### Exercise 4: feature matching (a blank page)
 # You know all you need. The cell says what goes in and what comes out; the function is yours.
 
 # %% exercise="feature-matching"
@@ -322,9 +345,13 @@ figures06.figure_terms(weighted)
 # The keypoints are easily forgotten. D is shown heatmaps, heatmaps are made of keypoints, and keypoints come from Δ. That is
 # a second way back, beside the picture.
 #
-# ### Exercise: one step in two phases
+# ### Exercise 5: one step in two phases
 # The same two turns as for the points, with real networks. Your function fills gradients; stepping comes later
 # (`optimizers.step()`), so D's weights are the same in both phases.
+#
+# Lesson 05 found the keypoints with `model.detect(source), model.detect(driving)`. In training we take
+# `detect_pair(model, source, driving)`: batch norm (lesson 02) then takes its averages from the batch at hand, and both frames
+# should be treated alike. So they go through Δ as *one* batch.
 #
 # The library computes the same in a thriftier way: D looks at each frame once, and the two gradients are then taken apart. A
 # test proves that both give the same numbers. When yours passes, the library's training uses *yours* from then on.
@@ -345,20 +372,7 @@ ex.used("two-phase-step")
 
 # %% [markdown]
 # ### Which way does Δ learn?
-# Nobody tells Δ where keypoints belong. It learns only by what its keypoints *do*. Suppose we cut the keypoints off where M and
-# G read them, so that Δ no longer hears whether the picture has become better. Only D still sees the heatmaps.
-
-# %%
-ex.predict(
-    "ways-to-delta",
-    "Cut off from M and G: does the loss of G and Δ still reach Δ?",
-    {
-        "no": "No: the keypoints work through the picture only.",
-        "fake": "Yes, through D when it looks at the generated frame. The real frame cannot teach: nothing in it is "
-        "generated.",
-        "both": "Yes, through D on the generated frame and also through D on the real frame.",
-    },
-)
+# Back to the question of section 2: with the keypoints cut off where M and G read them, what still reaches Δ?
 
 # %% tags=["nbval-ignore-output"]
 found = routes.gradient_routes(model, source, driving)
@@ -384,13 +398,11 @@ ex.reveal(
 
 # %% tags=["nbval-ignore-output"]
 optimizers = training.Optimizers.of(model, 2e-4)
-weight = model.generator.last.weight
-before = weight.detach().clone()
-rows = []
-for n in range(ex.steps(16)):
-    result = training.training_step(model, optimizers, *sampler.batch(n), ex.device)
-    rows.append({"step": n, **{name: float(value) for name, value in result.losses.items()}})
-assert not torch.equal(before, weight)
+rows, steps = [], ex.steps(16)
+with ex.training(model, steps=3 * steps):  # G, Δ and D
+    for n in range(steps):
+        result = training.training_step(model, optimizers, *sampler.batch(n), ex.device)
+        rows.append({"step": n, **{name: float(value) for name, value in result.losses.items()}})
 viz.figure_training(rows, ["frame", "adversarial", "discriminator"], title="a few steps with one character")
 
 # %% tags=["nbval-ignore-output"]

@@ -109,6 +109,7 @@ def test_a_step_that_never_detaches_is_told_what_torch_says() -> None:
     verdict = judge(EXERCISES["two-phase-step"], step_without_detach)
     assert verdict.status == "ERROR"
     assert "second time" in verdict.message
+    assert "keypoints?" in verdict.message
     assert "loss.backward()" in verdict.message
 
 
@@ -140,7 +141,59 @@ def test_a_feature_matching_that_keeps_the_score_hears_about_the_score() -> None
 
     verdict = judge(EXERCISES["feature-matching"], all_of_them)
     assert verdict.status == "FAIL"
-    assert verdict.mutant == ""
+    assert verdict.mutant == "score-included"
+    assert "none for the score" in verdict.message
+    assert (verdict.expected, verdict.got) == ("2 numbers", "3")
+
+
+def test_differences_that_are_not_averaged_hear_about_one_number() -> None:
+    def raw(fake: list[Tensor], real: list[Tensor]) -> list[Tensor]:
+        return [(f - r).abs() for f, r in zip(fake[:-1], real[:-1], strict=True)]
+
+    verdict = judge(EXERCISES["feature-matching"], raw)
+    assert verdict.status == "FAIL"
+    assert "one number" in verdict.message
+
+
+def test_a_step_that_returns_the_frame_alone_is_wrong() -> None:
+    def frame_alone(model: MonkeyNet, source: Tensor, driving: Tensor, device: object) -> StepResult:
+        result = two_phase_gradients(model, source, driving, CPU)
+        return StepResult(result.losses, result.generated.prediction, result.keypoints)
+
+    verdict = judge(EXERCISES["two-phase-step"], frame_alone)
+    assert verdict.status == "FAIL"
+    assert "as a whole" in verdict.message
+
+
+def test_a_step_whose_keypoints_keep_their_graph_is_wrong() -> None:
+    def attached(model: MonkeyNet, source: Tensor, driving: Tensor, device: object) -> StepResult:
+        result = two_phase_gradients(model, source, driving, CPU)
+        return StepResult(result.losses, result.generated, detect_pair(model, source, driving))
+
+    verdict = judge(EXERCISES["two-phase-step"], attached)
+    assert verdict.status == "FAIL"
+    assert "keypoints come back detached" in verdict.message
+
+
+def test_a_step_that_returns_its_keypoints_exchanged_is_wrong() -> None:
+    def exchanged(model: MonkeyNet, source: Tensor, driving: Tensor, device: object) -> StepResult:
+        result = two_phase_gradients(model, source, driving, CPU)
+        return StepResult(result.losses, result.generated, result.keypoints[::-1])
+
+    verdict = judge(EXERCISES["two-phase-step"], exchanged)
+    assert verdict.status == "FAIL"
+    assert "keypoints of the source" in verdict.message
+
+
+@pytest.mark.filterwarnings("error")
+def test_terms_with_their_graphs_are_refused_without_a_warning() -> None:
+    def attached(model: MonkeyNet, source: Tensor, driving: Tensor, device: object) -> StepResult:
+        result = two_phase_gradients(model, source, driving, CPU)
+        return StepResult({n: t.requires_grad_() for n, t in result.losses.items()}, result.generated, result.keypoints)
+
+    verdict = judge(EXERCISES["two-phase-step"], attached)
+    assert verdict.status == "FAIL"
+    assert "detached" in verdict.message
 
 
 def test_a_loss_that_detaches_its_scores_is_wrong() -> None:

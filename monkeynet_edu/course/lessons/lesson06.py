@@ -160,6 +160,12 @@ JUDGE = Exercise(
             (("(1 - real).square()", "(1 - real).abs()"), ("fake.square()", "fake.abs()")),
         ),
         Mutant(
+            "summed",
+            "All squares are added up.",
+            "You add up where a mean is asked for: a larger score map would have a larger loss.",
+            (("(1 - real).square().mean()", "(1 - real).square().sum()"), ("fake.square().mean()", "fake.square().sum()")),
+        ),
+        Mutant(
             "minus-one",
             "Generated frames should get -1.",
             "Your D aims at -1 for generated frames. Some GANs do; here the two labels are 1 and 0.",
@@ -300,15 +306,15 @@ class _Factor(nn.Module):
         return self.factor * x
 
 
-def _played(f: Function, steps: int = 1, rate: float = 0.1) -> tuple[float, float, list[tuple[float, float]]]:
-    """Both factors after some steps from generator ½ and discriminator 1, noise 1, real 2; losses of each step."""
-    generator, discriminator = _Factor(0.5), _Factor(1.0)
+def _played(f: Function, steps: int = 1, rate: float = 0.1, judge: float = 1.0) -> tuple[float, float, list[list[float]]]:
+    """Both factors after some steps from generator ½ and discriminator `judge`, noise 1, real 2; losses of each step."""
+    generator, discriminator = _Factor(0.5), _Factor(judge)
     optimizers = [SGD(network.parameters(), lr=rate) for network in (generator, discriminator)]
     said = []
     for _ in range(steps):
         came = f(generator, discriminator, *optimizers, torch.ones(1, 1), torch.full((1, 1), 2.0))
         try:
-            said.append((float(came[0]), float(came[1])))
+            said.append([float(torch.as_tensor(came[i]).detach()) for i in range(2)])
         except (TypeError, IndexError, ValueError):
             raise Violation("two losses come back, the generator's first", "one step", "two numbers", repr(came)) from None
     return float(generator.factor.detach()), float(discriminator.factor.detach()), said
@@ -320,6 +326,14 @@ _TOY = "generator ½·noise, discriminator 1·point, noise 1, real point 2, plai
 def _gan_generator(f: Function) -> None:
     message = "the fake ½ gets the score ½; (1 - ½)² has the slope -1 for the generator's factor, so ½ becomes 0.6"
     expect(_played(f)[0], 0.6, message, _TOY)
+
+
+def _gan_asks(f: Function) -> None:
+    message = (
+        "G is judged by what D says about its fakes. With D ½·point the fake ½ gets ¼; (1 - ¼)² has the slope "
+        "2·(1 - ¼)·(-½) = -0.75 for the generator's factor, so ½ becomes 0.575"
+    )
+    expect(_played(f, judge=0.5)[0], 0.575, message, _TOY.replace("discriminator 1·point", "discriminator ½·point"))
 
 
 def _gan_discriminator(f: Function) -> None:
@@ -470,6 +484,7 @@ GAN_STEP = Exercise(
     observe=_see_gan,
     properties=(
         Property("generator", "the generator moves by its own loss, through D", _gan_generator),
+        Property("asks D", "the generator's loss is made of D's scores, not of the fakes", _gan_asks),
         Property("discriminator", "D moves by its own loss alone", _gan_discriminator),
         Property("losses", "the losses come back, the generator's first", _gan_losses),
         Property("three steps", "no gradient is left over from the step before", _gan_three_steps),
@@ -482,6 +497,13 @@ GAN_STEP = Exercise(
             "Your generator never moves: you cut its fakes off before D scores them, so no gradient comes back to it. In "
             "whose turn is detach needed?",
             (("generator_adversarial(discriminator(fake))", "generator_adversarial(discriminator(fake.detach()))"),),
+        ),
+        Mutant(
+            "d-is-not-asked",
+            "The generator's loss is computed from its fakes.",
+            "Your generator's loss takes the fakes for scores: it pulls every coordinate towards 1, and D is never asked. "
+            "Who turns a point into a score?",
+            (("generator_adversarial(discriminator(fake))", "generator_adversarial(fake)"),),
         ),
         Mutant(
             "d-keeps-the-forgers-gradient",
@@ -529,7 +551,10 @@ def _terms(f: Function, fake: list[Tensor], real: list[Tensor], tried: str) -> T
     came = f(fake, real)
     _must_return(came, (list, tuple), "a list of numbers", tried)
     if len(came) != len(fake) - 1:
-        message = "one number for the frame and each block; none for the score"
+        message = (
+            "one number for the frame, one for each block, none for the score: lists of "
+            f"{len(fake)} make {len(fake) - 1} numbers"
+        )
         raise Violation(message, tried, f"{len(fake) - 1} numbers", f"{len(came)}")
     return torch.stack([torch.as_tensor(t).reshape(()) for t in came])
 
@@ -570,18 +595,27 @@ def _match_gradient(f: Function) -> None:
 
 
 def _see_match(f: Function, call: Call) -> list[Tensor]:
-    """The terms, and the gradient of a weighted sum of them on both sides."""
+    """The terms, their number, and the gradient of a weighted sum of them on both sides.
+
+    As many tensors come out as there are features, whatever the number of terms: what a wrong number means is said by the
+    properties.
+    """
     fake, real = ([t.clone().requires_grad_() for t in side] for side in call.args)
     came = f(fake, real)
     _must_return(came, (list, tuple), "a list of numbers", call.said)
     terms = [torch.as_tensor(t) for t in came]
+    for t in terms:
+        if t.numel() != 1:
+            message = "each block's differences become one number, their mean"
+            raise Violation(message, call.said, "tensors without dimensions", f"a tensor {tuple(t.shape)}")
     leaves = [*fake, *real]
     total = sum((i + 1) * t for i, t in enumerate(terms))
     grads: list[Tensor | None] = [None] * len(leaves)
     if isinstance(total, Tensor) and total.requires_grad:
         grads = list(torch.autograd.grad(total, leaves, allow_unused=True))
     filled = [torch.zeros_like(x) if g is None else 10 * g for x, g in zip(leaves, grads, strict=True)]
-    return [*(t.detach() for t in terms), *filled]
+    room = [t.detach().reshape(()) for t in terms] + [torch.zeros(())] * len(fake)
+    return [torch.tensor(float(len(terms))), *room[: len(fake)], *filled]
 
 
 def _match_call() -> Call:
@@ -647,6 +681,20 @@ MATCH = Exercise(
             "You leave out the first entry and compare the last. The first is the frame itself, and counts; the last is "
             "the score, which has a loss of its own.",
             (("zip(fake[:-1], real[:-1], strict=True)", "zip(fake[1:], real[1:], strict=True)"),),
+        ),
+        Mutant(
+            "score-included",
+            "All that D returns is compared.",
+            "You compare the scores as well. The last entry of each list is D's verdict, and it has a loss of its own: "
+            "leave it out.",
+            (("zip(fake[:-1], real[:-1], strict=True)", "zip(fake, real, strict=True)"),),
+        ),
+        Mutant(
+            "frame-left-out",
+            "Features are what the blocks compute.",
+            "You leave out the first entry, the frame itself. It counts, too: for i = 0 feature matching is the plain "
+            "comparison of pixels.",
+            (("zip(fake[:-1], real[:-1], strict=True)", "zip(fake[1:-1], real[1:-1], strict=True)"),),
         ),
         Mutant(
             "squared",
@@ -762,7 +810,21 @@ def _toy_step(f: Function, left_over: float | None = None) -> tuple[_Toy, Any]:
         for _, network in _toy_networks(toy):
             network.weight.grad = torch.full((2,), left_over, dtype=torch.float64)
     source, driving = (torch.tensor(v, dtype=torch.float64)[:, None, None, None] for v in (_TOY_SOURCE, _TOY_DRIVING))
-    return toy, f(toy, source, driving, CPU)
+    return toy, _stepped(f, toy, source, driving)
+
+
+def _stepped(f: Function, model: nn.Module, source: Tensor, driving: Tensor) -> Any:
+    """What an answer returns; where torch complains of a graph that is used up, the complaint says what to look for."""
+    try:
+        return f(model, source, driving, CPU)
+    except RuntimeError as error:
+        if "second time" not in str(error):
+            raise
+        said = (
+            "backward runs a second time over the first phase. What in D's loss still hangs on it: the frame? the "
+            "keypoints? an old score? (retain_graph=True only hides it.)"
+        )
+        raise RuntimeError(said).with_traceback(error.__traceback__) from None
 
 
 def _expect_slopes(f: Function, name: str, message: str, left_over: float | None = None) -> None:
@@ -788,7 +850,7 @@ def _step_detector(f: Function) -> None:
 
 
 def _step_discriminator(f: Function) -> None:
-    _expect_slopes(f, "discriminator", "D's gradient is that of its own loss alone")
+    _expect_slopes(f, "discriminator", "D's gradient is that of its own loss alone, times its weight")
 
 
 def _step_fresh(f: Function) -> None:
@@ -798,15 +860,66 @@ def _step_fresh(f: Function) -> None:
 
 def _step_terms(f: Function) -> None:
     _, result = _toy_step(f)
-    _must_return(result, StepResult, "a StepResult(losses, generated, keypoints)", _NAPKIN)
+    _must_return(result, StepResult, "a StepResult(terms, generated, (kp_source, kp_driving))", _NAPKIN)
     terms, judge = _toy_losses({name: net.weight.tolist() for name, net in _toy_networks(_Toy())})
     right = terms | {"discriminator": judge}
     if set(result.losses) != set(right):
         raise Violation("all terms come back by name", _NAPKIN, ", ".join(right), ", ".join(result.losses))
     for name, value in right.items():
-        expect(float(result.losses[name]), value, f"the value of the term {name}", _NAPKIN)
-    if any(term.requires_grad for term in result.losses.values()):
+        expect(float(torch.as_tensor(result.losses[name]).detach()), value, f"the value of the term {name}", _NAPKIN)
+    if any(torch.as_tensor(term).requires_grad for term in result.losses.values()):
         raise Violation("the terms come back detached", _NAPKIN, "tensors without a graph", "a tensor with its graph")
+
+
+def _step_made(f: Function) -> None:
+    toy, result = _toy_step(f)
+    expected = "all that the model returned: .prediction, .deformed and the motion"
+    if not isinstance(result.generated, Generated):
+        message = "the second entry of StepResult is `generated` as a whole, not the frame alone"
+        raise Violation(message, _NAPKIN, expected, type(result.generated).__name__)
+    g, h = toy.generator.weight.tolist()
+    a = toy.detector.weight.tolist()[0]
+    right = [g * s + h * a * (d - s) for s, d in zip(_TOY_SOURCE, _TOY_DRIVING, strict=True)]
+    message = "what comes back as generated is made from the source frame and both keypoints"
+    expect(result.generated.prediction.flatten(), right, message, _NAPKIN)
+
+
+def _step_keypoints(f: Function) -> None:
+    toy, result = _toy_step(f)
+    pair = result.keypoints
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(k, Keypoints) for k in pair):
+        message = "the third entry of StepResult is the pair (kp_source, kp_driving)"
+        raise Violation(message, _NAPKIN, "two Keypoints", type(pair).__name__)
+    a, b = toy.detector.weight.tolist()
+    for kp, frames, name in zip(pair, (_TOY_SOURCE, _TOY_DRIVING), ("source", "driving"), strict=True):
+        expect(kp.mean[:, 0, 0], [a * x + b for x in frames], f"the keypoints of the {name} frames come back", _NAPKIN)
+        if kp.mean.requires_grad or kp.cov.requires_grad:
+            message = "the keypoints come back detached: who keeps them would keep the whole graph in memory"
+            raise Violation(message, _NAPKIN, "keypoints without a graph", f"those of the {name} frames with their graph")
+
+
+class _Counting(_Toy):
+    """A toy that notes how many frames Δ is given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def detect(self, frames: Tensor) -> Keypoints:
+        self.seen.append(len(frames))
+        return super().detect(frames)
+
+
+def _step_together(f: Function) -> None:
+    toy = _Counting()
+    source, driving = (torch.tensor(v, dtype=torch.float64)[:, None, None, None] for v in (_TOY_SOURCE, _TOY_DRIVING))
+    _stepped(f, toy, source, driving)
+    if set(toy.seen) != {4}:
+        message = (
+            "source and driving frames go through Δ in one batch, detect_pair(model, source, driving): in training, batch "
+            "norm takes its averages from the batch, and both frames shall be treated alike"
+        )
+        raise Violation(message, "two pairs", "4 frames at once", f"batches of {', '.join(map(str, toy.seen)) or 'none'}")
 
 
 def _step_still(f: Function) -> None:
@@ -822,7 +935,7 @@ TINY = MonkeyNetConfig(
         4, 8, 2, refinement_blocks=1, motion=MotionConfig(4, 8, 2, EmbeddingConfig(("heatmap", "deformed_source")))
     ),
     discriminator=DiscriminatorConfig(4, 8, 1, EmbeddingConfig(heatmap="gaussian", normalisation=1.0)),
-    losses=LossWeights((10.0, 10.0), deformed=10.0),
+    losses=LossWeights((10.0, 10.0), deformed=10.0, discriminator=2.0),
 )
 
 
@@ -852,8 +965,8 @@ def _see_step(f: Function, call: Call) -> list[Tensor]:
     model = copy.deepcopy(call.args[0])
     for p in model.parameters():
         p.grad = torch.full_like(p, 0.01)
-    result = f(model, *call.args[1:])
-    _must_return(result, StepResult, "a StepResult(losses, generated, keypoints)", call.said)
+    result = _stepped(f, model, *call.args[1:3])
+    _must_return(result, StepResult, "a StepResult(terms, generated, (kp_source, kp_driving))", call.said)
     if set(result.losses) != set(_TERMS):
         raise Violation("all terms come back by name", call.said, ", ".join(_TERMS), ", ".join(result.losses))
     grads = []
@@ -913,6 +1026,10 @@ def _step_judge_first(model: MonkeyNet, source: Tensor, driving: Tensor, device:
 
 _BACKWARD = "torch.stack(list(terms.values())).sum())"
 _KEEPING = "torch.stack(list(terms.values())).sum(), retain_graph=True)"
+_SECOND_LOOK = """\
+    fake = model.discriminator(generated.prediction.detach(), kp_source, kp_driving)
+    real = model.discriminator(driving, kp_source, kp_driving)
+    judge ="""
 
 TWO_PHASES = Exercise(
     id="two-phase-step",
@@ -920,7 +1037,8 @@ TWO_PHASES = Exercise(
     target="monkeynet_edu.course.reference.step:two_phase_gradients",
     statement=(
         "Fill the gradients of all three networks for one batch. First phase: the loss of G and Δ, nothing detached. "
-        "Second phase: D's own loss, with keypoints and generated frame detached. Nothing is stepped here."
+        "Second phase: D's own loss, with keypoints and generated frame detached. Nothing is stepped here. Return "
+        "StepResult(terms, generated, (kp_source, kp_driving)), terms and keypoints detached."
     ),
     level="stub",
     steps=(
@@ -933,7 +1051,8 @@ TWO_PHASES = Exercise(
         "that has left a gradient on D: clear D's alone",
         "detach keypoints and generated frame; D sees both frames again; its loss is model.config.losses.discriminator "
         "times losses.discriminator_adversarial of the two scores (the last of each list); backward",
-        'return StepResult(terms by name, D\'s as "discriminator", all detached; generated; the two detached keypoints)',
+        'D\'s loss joins the terms as "discriminator"; detach them all; return StepResult(terms, generated, (kp_source, '
+        "kp_driving)), with the detached keypoints as one pair",
     ),
     hints=(
         "Follow the two arrows. In the first phase the gradient runs from the loss through D into the frame and the "
@@ -945,7 +1064,8 @@ TWO_PHASES = Exercise(
         "Second phase: `model.discriminator.zero_grad()`, `kp_source, kp_driving = kp_source.detach(), "
         "kp_driving.detach()`, `fake = model.discriminator(generated.prediction.detach(), kp_source, kp_driving)`, the "
         "same for `driving`, then `torch.autograd.backward(model.config.losses.discriminator * "
-        "losses.discriminator_adversarial(real[-1], fake[-1]))`.",
+        "losses.discriminator_adversarial(real[-1], fake[-1]))`. At the end, with D's loss among the "
+        "terms: `StepResult({name: term.detach() for name, term in terms.items()}, generated, (kp_source, kp_driving))`.",
     ),
     calls=lambda: [_step_call()],
     observe=_see_step,
@@ -957,6 +1077,9 @@ TWO_PHASES = Exercise(
         Property("fresh", "nothing is left over from the step before", _step_fresh),
         Property("terms", "all terms come back by name, detached", _step_terms),
         Property("still", "no weight changes", _step_still),
+        Property("generated", "what was generated comes back as a whole", _step_made),
+        Property("keypoints", "both keypoints come back, detached", _step_keypoints),
+        Property("one batch", "source and driving frames go through Δ in one batch", _step_together),
     ),
     mutants=(
         Mutant(
@@ -1010,13 +1133,89 @@ TWO_PHASES = Exercise(
             "real-detached",
             "The real frame is only a target in the first phase.",
             "Δ's gradient is not whole. In the first phase D also sees the real frame *with heatmaps of the keypoints*; "
-            "the loss reaches Δ on this way, too. Nothing is detached there.",
+            "the loss reaches Δ by this way, too. Nothing is detached there.",
             (
                 (
                     "real = model.discriminator(driving, kp_source, kp_driving)\n    terms",
                     "real = [x.detach() for x in model.discriminator(driving, kp_source, kp_driving)]\n    terms",
                 ),
             ),
+        ),
+        Mutant(
+            "scores-of-the-first-phase",
+            "D has seen both frames already: its scores can be used again.",
+            "You use the scores of the first phase for D's loss. They hang on the frame and the keypoints, so D's loss "
+            "runs back into G and Δ, and retain_graph lets it. D has to look again, at what has been cut off.",
+            (
+                (_SECOND_LOOK, "    judge ="),
+                (_BACKWARD, _KEEPING),
+            ),
+        ),
+        Mutant(
+            "keypoints-cut-at-once",
+            "Keypoints are detached as soon as they are found.",
+            "Δ gets no gradient at all: you cut the keypoints off before the first phase. There nothing is detached; Δ "
+            "learns from what its keypoints do.",
+            (
+                (
+                    "kp_driving = detect_pair(model, source, driving)",
+                    "kp_driving = (k.detach() for k in detect_pair(model, source, driving))",
+                ),
+            ),
+        ),
+        Mutant(
+            "keypoints-cut-for-d",
+            "What D is shown is always detached.",
+            "In the first phase you cut the keypoints off before D sees them. The picture still teaches Δ, D's heatmaps no "
+            "longer do. In which phase does detach belong?",
+            (
+                (
+                    "(generated.prediction, kp_source, kp_driving)",
+                    "(generated.prediction, kp_source.detach(), kp_driving.detach())",
+                ),
+                (
+                    "real = model.discriminator(driving, kp_source, kp_driving)\n    terms",
+                    "real = model.discriminator(driving, kp_source.detach(), kp_driving.detach())\n    terms",
+                ),
+            ),
+        ),
+        Mutant(
+            "cut-for-the-generated-frame-only",
+            "The real frame has nothing to do with Δ.",
+            "In the second phase D's loss still reaches Δ by one way: D looks at the *real* frame with keypoints that are "
+            "not detached.",
+            (
+                (
+                    "real = model.discriminator(driving, kp_source, kp_driving)\n    judge",
+                    "real = model.discriminator(driving, *detect_pair(model, source, driving))\n    judge",
+                ),
+            ),
+        ),
+        Mutant(
+            "cut-for-the-real-frame-only",
+            "With the generated frame detached, nothing of it hangs on Δ.",
+            "In the second phase D's loss still reaches Δ by one way: D looks at the *generated* frame with keypoints that "
+            "are not detached.",
+            (
+                (
+                    "(generated.prediction.detach(), kp_source, kp_driving)",
+                    "(generated.prediction.detach(), *detect_pair(model, source, driving))",
+                ),
+            ),
+        ),
+        Mutant(
+            "weight-forgotten",
+            "D's loss has no weight.",
+            "The direction of D's gradient is right, its size is not. Each term has a weight in model.config.losses, D's "
+            "loss as well.",
+            (("model.config.losses.discriminator * ", ""),),
+        ),
+        Mutant(
+            "detected-apart",
+            "Each frame can be given to Δ by itself.",
+            "You give Δ the two frames one after the other. In training, batch norm takes its averages from the batch: two "
+            "batches, two averages. detect_pair sends both through in one.",
+            (("detect_pair(model, source, driving)", "model.detect(source), model.detect(driving)"),),
         ),
     ),
     alternatives=(_step_by_lists, _step_with_a_copy, _step_judge_first),

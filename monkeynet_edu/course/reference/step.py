@@ -20,7 +20,8 @@ def two_phase_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, devic
         device: where the model is; not needed in float32.
 
     Returns:
-        The loss terms by name, what was generated, and the keypoints: terms and keypoints detached.
+        ``StepResult(terms, generated, (kp_source, kp_driving))``: the loss terms by name, D's as ``discriminator``; all
+        that the model generated; the keypoints as a pair. Terms and keypoints are detached.
     """
     model.zero_grad()
     kp_source, kp_driving = detect_pair(model, source, driving)
