@@ -13,7 +13,8 @@
 # - tell what evidence says about where the keypoints come from;
 # - hand in an exercise: submit, fail, take a hint, pass.
 #
-# **You need** Python. Everything else is explained when it comes up. Run the cells from top to bottom with Shift+Enter.
+# **You need** Python; if you have never seen a PyTorch tensor, read the
+# [first tutorial](https://pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html), ten minutes. Everything else is explained when it comes up. Run the cells from top to bottom with Shift+Enter.
 
 # %% tags=["parameters"]
 FAST = False
@@ -85,11 +86,12 @@ puppet = widgets.puppet(model, source)
 puppet
 
 # %% [markdown]
-# Take your time with it. Which point moves which hand? Which one tips the head? Which ones seem to do nothing? (One that lies in the air
-# beside the figure is not broken. You will find out.) Pull far enough, and the picture tears: that is worth seeing too.
+# Take your time with it. Which point moves which hand? Which one tips the head? Which ones seem to do nothing? (Those that lie in the air
+# beside and above the figure are not broken. You will find out.) Pull far enough, and the picture tears: that is worth seeing too.
 #
 # Now we measure: keypoint 0 goes up and to the right, and we ask where the change of the picture lies. (The program that drew the figure
-# knows which pixel belongs to which part of the body; the model does not.)
+# knows which pixel belongs to which part of the body; the model does not. We count the change on three parts of the *unmoved* figure; the rest, more than half,
+# lies on the other parts and on the wall, where the leg goes.)
 
 # %%
 move = widgets.swing(10, {0: (0.2, -0.25)}, frames=2)  # there and back in two frames
@@ -127,7 +129,7 @@ ex.reveal("leg", key, ["The point on the belt lifts a **leg**: it stands for a l
 # %%
 ex.predict(
     "who",
-    "Where does the model know from where its ten points belong?",
+    "How does the model know where its ten points belong?",
     {
         "labels": "people marked the points in the training films",
         "corners": "nobody: they sit where the picture has strong corners and edges",
@@ -147,17 +149,18 @@ print("distance to the nearest joint:", [round(float(d), 1) for d in distance])
 viz.figure_keypoints(
     source,
     points,
-    title="ten keypoints, and no two have a name",
-    alt="The figure with its ten keypoints: four crowd on the head, one on each hand, two at the belt, one above the head and one "
-    "in the air beside the figure.",
+    title="ten keypoints, and none has a name",
+    alt="The figure with its ten keypoints: four crowd on the head, one on each forearm, one at the belt, one at the waist, one above the "
+    "head and one in the air beside the figure.",
 )
 
 # %% [markdown]
-# **Second:** somebody who marks the *right* hand marks it also in a mirror, where it appears on the other side. For this test we need a mirror. You write it.
+# **Second:** somebody who marks the *right* arm marks it also in a mirror, where it appears on the other side. For this test we need a mirror. You write it.
 #
 # ### Exercise: a mirror
 #
-# A picture is a tensor of shape (3, H, W): three colours, H rows, W columns. `flip_x` gets any number of pictures, shape (..., H, W), and returns them mirrored left to right.
+# A picture is a tensor of shape (3, H, W): three colours, H rows, W columns. `flip_x` gets any number of pictures, shape (..., H, W), and returns them mirrored left to right. (`...` stands for any number of
+# axes, so count from the end: axis -1 is W, axis -2 is H.)
 #
 # This is how exercises work, here and in all lessons:
 #
@@ -169,7 +172,7 @@ viz.figure_keypoints(
 # %% exercise="flip-x"
 
 # %% [markdown]
-# Now hold the mirror up, and look for keypoint 1, which is on the hand on the left side of the picture.
+# Now hold the mirror up, and look for keypoint 1, which is on the forearm on the left side of the picture.
 
 # %%
 mirrored = pictures.flip_x(source)
@@ -177,8 +180,8 @@ in_mirror = animation.detect_clip(model, mirrored[None], ex.device).mean[0].cpu(
 both = viz.figure_images(
     [viz.draw_keypoints(source, points, scale=3), viz.draw_keypoints(mirrored, in_mirror, scale=3)],
     ["the picture", "in the mirror"],
-    "The figure and its mirror image, each with ten keypoints: keypoint 1 is on the hand at the left edge of the figure in both, "
-    "although in the mirror that is the other hand.",
+    "The figure and its mirror image, each with ten keypoints: keypoint 1 is on the forearm on the left in both, "
+    "although in the mirror that is the other arm.",
 )
 widgets.Still.of(both, dpi=70)
 
@@ -187,17 +190,17 @@ ex.used("flip-x")
 
 # %%
 same_place = float((in_mirror[1] - points[1]).norm())  # it stayed on the left of the picture
-same_hand = float((in_mirror[1] - points[1] * torch.tensor([-1.0, 1.0])).norm())  # it went with the hand
+same_arm = float((in_mirror[1] - points[1] * torch.tensor([-1.0, 1.0])).norm())  # it went with the arm
 far = float(distance.max())
-print(f"keypoint 1 in the mirror: {same_place:.1f} from where it was, {same_hand:.1f} from the same hand")
+print(f"keypoint 1 in the mirror: {same_place:.1f} from where it was, {same_arm:.1f} from the same arm")
 
-key = "labels" if far < 0.3 or same_hand < same_place else "motion"
+key = "labels" if far < 0.3 or same_arm < same_place else "motion"
 ex.reveal(
     "who",
     key,
     f"One point is {far:.1f} away from every joint, a third of the picture: nobody who marks people marks air. And in the mirror, "
-    "keypoint 1 does not follow the hand; it takes whatever hand is on the left. The files say the same: `data_small` holds the test films, and their "
-    "labels (`truth`) are never read in training. Corners are out as well: in the air beside the figure there is none. "
+    "keypoint 1 does not follow the arm; it takes whatever arm is on the left. (Somebody who marks \"the arm on the left of the picture\" would pass "
+    "this second test, but not the first.) Corners are out as well: in the air beside the figure there is none. "
     "The model was given two frames of a film and one task, *redraw the second from the first, with ten points for help*, and it chose the points that help.",
 )
 

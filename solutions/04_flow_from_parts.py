@@ -23,7 +23,7 @@
 # **After this lesson you can**
 #
 # - turn keypoints of two frames into displacements, with the sign that a backward map needs;
-# - say in which frame a part mask lives, and why it could not live in the other;
+# - say in which frame a part mask lives, and why;
 # - build a frame from masked layers, and build the same motion as one flow, and say when the two differ;
 # - write the paper's coarse flow and add its residual;
 # - show that masks can be learned without anybody drawing one.
@@ -74,7 +74,8 @@ viz.figure_images(
 # $$d_k = h_{\text{source},k} - h_{\text{driving},k}, \qquad d_0 = (0, 0).$$
 #
 # Part 0 is the **background**: no keypoint sits on it, and it is assumed to stand still. It comes **first**, here and in
-# every tensor of this library.
+# every tensor of this library; so number $k$ in the pictures, where counting starts with the head at 0, is part $k+1$. With the
+# background, the eleven arrows are twelve, and the first of them has the length zero.
 #
 # ### Exercise 1: displacements
 
@@ -92,7 +93,7 @@ ex.used("displacements")
 # Check one against the pictures: the left wrist went up, so it must read further *down*, and `y` grows downwards. Is its
 # second number positive?
 #
-# ## One arrow moves everything
+# ## One arrow for all pixels
 #
 # Now take one displacement, and let **all** pixels read with it.
 
@@ -133,7 +134,7 @@ ex.reveal(
 # %% [markdown]
 # So every part gets a **shifted copy** of the whole source: twelve of them, in each of which one thing is right. The warp
 # of lesson 01 reads one picture through one deformation, so the twelve copies have to pose as a batch: (B, N, …) becomes
-# (B·N, …) and back. (The trap: `repeat` puts a batch behind itself, 0 1 0 1; `expand` and `flatten` give 0 0 1 1.)
+# (B·N, …) and back. `geometry.lattice(H, W, device=…, dtype=…)` is the lattice of lesson 01. (The trap: `repeat` puts a batch behind itself, 0 1 0 1; `expand` and `flatten` give 0 0 1 1.)
 #
 # ### Exercise 2: shifted copies
 
@@ -182,10 +183,12 @@ viz.figure_images(
 # %% [markdown]
 # ### Exercise 3: layers
 #
-# Copies and masks make a picture as a stack of transparencies does: each copy is seen through its mask, and the layers are
+# Copies and masks make a picture as spotlights do on one wall: each copy is seen through its mask, and the layers are
 # added,
 #
 # $$\hat x = \sum_{k=0}^{K} M_k \cdot \text{copy}_k.$$
+#
+# No layer covers another, and their order does not matter: the masks have shared out every pixel already.
 #
 # **By hand.** At one pixel the background's copy is 0.2 and the hand's 0.8, with masks ¾ and ¼: the pixel becomes
 # 0.75 · 0.2 + 0.25 · 0.8 = **0.35**.
@@ -243,7 +246,7 @@ figures04.figure_layers(
 
 # %% [markdown]
 # With the switches below you can do it yourself (by mouse, or with Tab and the space bar). **Investigate:** switch the
-# background off. What did the background's layer put in the gap beside the legs, and why there? Then leave only "left
+# background off. What did the background's layer put beside the head and the legs, and why there? Then leave only "left
 # wrist" on: what is wrong with the forearm?
 
 # %% tags=["nbval-ignore-output"]
@@ -253,8 +256,8 @@ figures04.layer_switches(image, masks, shifts)
 # You will have found two faults, and they are the subject of the rest:
 #
 # 1. The forearm is in shreds. It *turned*, and a copy that is only shifted cannot turn.
-# 2. Beside the new head stands the old one. The background's mask is right there, but its copy, the unmoved source, shows the
-#    old head at that place. What was hidden in the source cannot be read from it: lesson 05.
+# 2. Beside the new head stands the old one, and beside the new legs the old. The background's mask is right there, but its copy,
+#    the unmoved source, shows head and legs at those places. What can be done about that is the matter of lesson 05.
 #
 # ## Motions instead of colours
 #
@@ -339,8 +342,9 @@ viz.figure_images(
 )
 
 # %% [markdown]
-# Ghosts on the one side, rubber on the other. Neither is right, but rubber can be learned: to make the rubber better,
-# move a mask's border; the colours tell in which direction.
+# With hard masks the two are the same (0.00). With soft ones: ghosts on the one side, rubber on the other. Neither is right, and
+# both give the masks a gradient; but a ghost is wrong until the masks are hard, whereas rubber is what skin and cloth do at a
+# joint, and every colour in it is one that the source has.
 #
 # ## What is left: the residual
 #
@@ -391,7 +395,7 @@ ex.predict(
     "left",
     "Masks, shifts and residual are the truth. Where does most of the remaining error lie?",
     {
-        "turned": "on the limbs that turned: bilinear reading blurs them",
+        "turned": "on the figure, where limbs turned: bilinear reading blurs them",
         "uncovered": "where the source shows something else: ground that the figure has uncovered, arms that came from "
         "behind",
         "background": "spread over the background: nothing is ever read exactly",
@@ -546,8 +550,9 @@ viz.figure_images(
 )
 
 # %% [markdown]
-# The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Whether that is
-# a good division of labour you can judge in lesson 05.
+# The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Counted in grey
+# values the painting does not pay: a bright arm a little beside its place costs twice, where it is and where it should be, and no
+# arm costs once. An eye judges otherwise. Whether that is a good division of labour you can judge in lesson 05.
 #
 # **Investigate.** If one of your attempts was wrong, let it drive: with the sign of the displacements reversed, for
 # example,
