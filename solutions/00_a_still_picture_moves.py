@@ -91,7 +91,7 @@ puppet
 #
 # Now we measure: keypoint 0 goes up and to the right, and we ask where the change of the picture lies. (The program that drew the figure
 # knows which pixel belongs to which part of the body; the model does not. We count the change on three parts of the *unmoved* figure; the rest, more than half,
-# lies on the other parts and on the wall, where the leg goes.)
+# lies on the other parts and, most of it, on the wall, over which the leg and the arm go.)
 
 # %%
 move = widgets.swing(10, {0: (0.2, -0.25)}, frames=2)  # there and back in two frames

@@ -550,9 +550,9 @@ viz.figure_images(
 )
 
 # %% [markdown]
-# The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Counted in grey
-# values the painting does not pay: a bright arm a little beside its place costs twice, where it is and where it should be, and no
-# arm costs once. An eye judges otherwise. Whether that is a good division of labour you can judge in lesson 05.
+# The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Its picture
+# has the larger error all the same: on the arms it wins a little, but it draws the whole frame anew, wall and floor too, and loses
+# more there than it has won, where reading was exact. Whether that is a good division of labour you can judge in lesson 05.
 #
 # **Investigate.** If one of your attempts was wrong, let it drive: with the sign of the displacements reversed, for
 # example,
