@@ -552,7 +552,7 @@ viz.figure_images(
 # %% [markdown]
 # The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Its picture
 # has the larger error all the same: on the arms it wins a little, but it draws the whole frame anew, wall and floor too, and loses
-# more there than it has won, where reading was exact. Whether that is a good division of labour you can judge in lesson 05.
+# more there than it has won, since most of it had been read just as it is. Whether that is a good division of labour you can judge in lesson 05.
 #
 # **Investigate.** If one of your attempts was wrong, let it drive: with the sign of the displacements reversed, for
 # example,
