@@ -79,5 +79,89 @@ def training_device():
     return CPU
 
 
+@pytest.mark.parametrize(
+    ("order", "mutant"),
+    [
+        ("nan identical learning-rate outside collapsed resting d-won background", "d-won-before-background"),
+        ("d-won nan identical learning-rate outside collapsed resting background", ""),
+        ("nan identical d-won learning-rate outside collapsed resting background", "d-won-first"),
+        ("identical learning-rate outside collapsed resting background d-won nan", "nan-last"),
+    ],
+)
+def test_effects_before_causes_are_rejected(order: str, mutant: str):
+    verdict = judge(EXERCISES["diagnosis"], in_order(order.split()))
+    assert verdict.status == "FAIL"
+    assert mutant in verdict.mutant
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "nan learning-rate identical collapsed outside resting background d-won",
+        "nan identical learning-rate collapsed resting outside background d-won",
+        "nan identical learning-rate collapsed resting background outside d-won",
+    ],
+)
+def test_orders_that_the_text_leaves_open_pass(order: str):
+    assert judge(EXERCISES["diagnosis"], in_order(order.split())).status == "PASS"
+
+
+def in_order(names: list[str]) -> Callable[[Vitals], str | None]:
+    def symptom(vitals):
+        v = vitals
+        signs = {
+            "nan": not math.isfinite(v.total),
+            "identical": v.frames < 0.0005,
+            "learning-rate": v.update > 0.15,
+            "outside": v.border > 0.8,
+            "collapsed": v.spread < 0.05,
+            "resting": v.displacement < 0.1 * v.frames,
+            "background": v.foreground < 0.05,
+            "d-won": v.adversarial > 1.2 * v.discriminator,
+        }
+        return next((name for name in names if signs[name]), None)
+
+    return symptom
+
+
+def test_none_for_a_fault_is_told_that_none_says_nothing_is_wrong():
+    assert "nothing is wrong" in judge(EXERCISES["diagnosis"], lambda vitals: None).message
+
+
+def test_a_loop_that_draws_twice_is_told_so():
+    def loop(first, steps, rate, batch, take):
+        return [take(batch(n)[0], batch(n)[1], rate(n / steps)) for n in range(first, steps)]
+
+    verdict = judge(EXERCISES["training-loop"], loop)
+    assert (verdict.status, verdict.mutant) == ("FAIL", "drawn-twice")
+
+
+def test_a_checkpoint_without_prefix_is_told_of_the_prefix():
+    def bare(model, optimizers):
+        return dict(model.state_dict())
+
+    verdict = judge(EXERCISES["checkpoint"], bare)
+    assert verdict.status == "FAIL"
+    assert "begins with `model.`" in verdict.message
+
+
+def test_a_checkpoint_of_dicts_in_a_dict_is_told_of_full_names():
+    def nested(model, optimizers):
+        return {"model": model.state_dict(), "optimizer": {name: o.state_dict() for name, o in optimizers.items()}}
+
+    assert "full name" in judge(EXERCISES["checkpoint"], nested).message
+
+
+def test_a_checkpoint_in_half_precision_is_told_of_digits():
+    def half(model, optimizers):
+        tensors = {f"model.{name}": value.half() for name, value in model.state_dict().items()}
+        for network, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{network}.{index}.{key}": value.half() for key, value in state.items()}
+        return tensors
+
+    assert "every digit" in judge(EXERCISES["checkpoint"], half).message
+
+
 def test_nan_vitals_are_named_nan():
     assert monitor.symptom(Vitals(*[math.nan] * 11)) == "nan"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -168,32 +167,69 @@ def _loop_calls() -> Sequence[Call]:
     )
 
 
-def _rows(f: Function, first: int, steps: int) -> Tensor:
-    """(steps taken, 3): number of the batch's source, of its driving frame / 10, and rate."""
-    made = f(first, steps, _halving, _numbered, _noted)
-    if len(made) == 0:
-        return torch.zeros(0, 3)
-    rows = torch.stack(list(made))
-    return torch.stack([rows[:, 0], rows[:, 2] / 10, rows[:, 4]], dim=1)
+def _loop_observed(function: Function, call: Call) -> Any:
+    """What each step saw, as plain numbers, and the numbers of the batches drawn; None where nothing came back."""
+    first, steps, rate, batch, take = call.args
+    drawn: list[float] = []
+
+    def noting(number: int) -> tuple[Tensor, Tensor]:
+        drawn.append(float(number))
+        return batch(number)  # type: ignore[no-any-return]
+
+    made = function(first, steps, rate, noting, take)
+    if made is None:
+        return None
+    return [[round(float(x), 4) for x in row] for row in made], drawn
+
+
+def _rows(f: Function, first: int, steps: int) -> list[list[float]]:
+    """For each step taken: number of the batch's source, of its driving frame, and rate."""
+    call = Call("", (first, steps, _halving, _numbered, _noted))
+    made = _loop_observed(f, call)
+    return [] if made is None else [[row[0], row[2] / 10, row[4]] for row in made[0]]
+
+
+def _expect_rows(rows: list[list[float]], wanted: list[list[float]], first: int, message: str, tried: str) -> None:
+    if len(rows) != len(wanted):
+        raise Violation(
+            f"{message}; the list has one entry for each step taken",
+            tried,
+            f"{len(wanted)} entries",
+            f"{len(rows)} entries",
+        )
+    for step, (row, right) in enumerate(zip(rows, wanted, strict=True), first):
+        for what, got, value in zip(("source of batch", "driving frame of batch", "rate"), row, right, strict=True):
+            if abs(got - value) > 2e-4:
+                raise Violation(message, tried, f"step {step}: {what} {value:.4g}", f"step {step}: {what} {got:.4g}")
 
 
 def _loop_whole(f: Function) -> None:
-    wanted = torch.tensor([[s, s, 1 - s / 10] for s in range(5)], dtype=torch.float32)
-    expect(
-        _rows(f, 0, 5), wanted, "Five steps take the batches 0 to 4, with the rates of 0, 20, … 80 %", "steps 0 to 4 of 5"
-    )
+    wanted = [[s, s, 1 - s / 10] for s in range(5)]
+    message = "Five steps take the batches 0 to 4, with the rates of 0, 20, … 80 %"
+    _expect_rows(_rows(f, 0, 5), wanted, 0, message, "steps 0 to 4 of 5")
 
 
 def _loop_resumed(f: Function) -> None:
-    whole = torch.tensor([[s, s, 1 - s / 14] for s in range(7)], dtype=torch.float32)
-    both = torch.cat([_rows(f, 0, 7)[:4], _rows(f, 4, 7)])
+    wanted = [[s, s, 1 - s / 14] for s in range(4, 7)]
     message = "Stopped after step 3 and gone on with step 4, the batches and rates have to be those of a run without a stop"
-    expect(both, whole, message, "first = 4, steps = 7; number of source, of driving frame, and rate")
+    _expect_rows(_rows(f, 4, 7), wanted, 4, message, "first = 4, steps = 7")
 
 
 def _loop_last(f: Function) -> None:
     message = "Only the last step is left: one step, with the batch of that number"
-    expect(_rows(f, 7, 8), torch.tensor([[7.0, 7.0, 1 - 7 / 16]]), message, "first = 7, steps = 8")
+    _expect_rows(_rows(f, 7, 8), [[7.0, 7.0, 1 - 7 / 16]], 7, message, "first = 7, steps = 8")
+
+
+def _loop_draws(f: Function) -> None:
+    made = _loop_observed(f, Call("", (2, 5, _halving, _numbered, _noted)))
+    drawn = [] if made is None else made[1]
+    if len(drawn) != 3:
+        raise Violation(
+            "Drawing a batch costs time: draw one for each step",
+            "first = 2, steps = 5",
+            "batch is called 3 times",
+            f"batch is called {len(drawn)} times",
+        )
 
 
 def _loop_learns(f: Function) -> None:
@@ -273,10 +309,12 @@ LOOP = Exercise(
         "`history.append(take(source, driving, rate(step / steps)))`.",
     ),
     calls=_loop_calls,
+    observe=_loop_observed,
     properties=(
         Property("whole", "five steps take the batches 0 to 4 with their rates", _loop_whole),
         Property("resumed", "stopped and resumed equals uninterrupted", _loop_resumed),
         Property("last", "one step left is one step taken", _loop_last),
+        Property("draws", "one batch is drawn for each step", _loop_draws),
         Property("learns", "a weight learns", _loop_learns),
     ),
     mutants=(
@@ -319,6 +357,38 @@ LOOP = Exercise(
             "the share counts the step that is being taken",
             "Your first step has the rate of the second. How much of the training is done *before* step 0?",
             (("step / steps", "(step + 1) / steps"),),
+        ),
+        Mutant(
+            "numbers-from-0",
+            "the number of a batch counts the steps of this sitting",
+            "Your rates go on after a stop, but your batches are numbered from 0 again. What the model saw before the "
+            "stop it sees twice. Which number does the step have in the whole training?",
+            (("batch(step)", "batch(step - first)"),),
+        ),
+        Mutant(
+            "return-in-the-loop",
+            "the return belongs to the loop",
+            "Your loop ends after its first step. How far is the `return` indented?",
+            (("    return history", "        return history"),),
+        ),
+        Mutant(
+            "drawn-twice",
+            "batch(step) can be asked for each frame by itself",
+            "You draw each batch twice, and throw half of it away each time. One call returns both frames.",
+            (("= batch(step)", "= batch(step)[0], batch(step)[1]"),),
+        ),
+        Mutant(
+            "share-for-rate",
+            "the share of the training is the rate",
+            "Your step gets the share itself: the training begins with a rate of 0, and it rises. Who turns a share "
+            "into a rate?",
+            (("rate(progress)", "progress"),),
+        ),
+        Mutant(
+            "one-step-short",
+            "range includes its end",
+            "The last step is missing. Is the second number of `range` the last one, or the first that is left out?",
+            (("range(first, steps)", "range(first, steps - 1)"),),
         ),
     ),
     alternatives=(_loop_while, _loop_short, _loop_recursive),
@@ -389,11 +459,36 @@ def _restore(model: nn.Sequential, adams: Adams, tensors: dict[str, Tensor]) -> 
         adam.load_state_dict({"state": whole, "param_groups": adam.state_dict()["param_groups"]})
 
 
-def _named_tensors(function: Function, call: Call) -> list[Tensor]:
-    """The tensors in the order of their names, and the names as numbers."""
+def _named_tensors(function: Function, call: Call) -> Any:
+    """Name → type and numbers, all of it plain; None where nothing came back."""
     found = function(*call.args)
-    names = sorted(found)
-    return [torch.tensor([zlib.crc32(n.encode()) for n in names], dtype=torch.float64), *(found[n] for n in names)]
+    if found is None:
+        return None
+    return {
+        name: (str(value.dtype), value.detach().double().flatten().tolist()) if isinstance(value, Tensor) else str(value)
+        for name, value in found.items()
+    }
+
+
+def _kept(f: Function, model: nn.Sequential, adams: Adams) -> dict[str, Tensor]:
+    """What an answer keeps, if it is a dict of tensors by name."""
+    found = f(model, adams)
+    if not isinstance(found, dict):
+        raise Violation("Return one dict", "a network with batch norm, three Adams", "a dict", type(found).__name__)
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise Violation(
+                "Each entry of the dict is one tensor under its full name: no dict within a dict, no list",
+                "a network with batch norm, three Adams",
+                "a text → a tensor",
+                f"{_short(name)} → {type(value).__name__}",
+            )
+    return found
+
+
+def _short(name: object) -> str:
+    text = " ".join(str(name).split())
+    return text if len(text) < 40 else f"{text[:36]} …"
 
 
 def _checkpoint_calls() -> Sequence[Call]:
@@ -406,7 +501,7 @@ _TRIED = "a small network, stopped after 4 steps, restored from your tensors, tr
 def _checkpoint_resumed(f: Function) -> None:
     whole, _ = _trained(8)
     model, adams = _trained(4)
-    kept = {name: value.detach().clone() for name, value in f(model, adams).items()}
+    kept = {name: value.detach().clone() for name, value in _kept(f, model, adams).items()}
     again, new_adams = _small()
     _restore(again, new_adams, kept)
     _train_small(again, new_adams, 4, 8)
@@ -416,15 +511,32 @@ def _checkpoint_resumed(f: Function) -> None:
 
 def _checkpoint_model(f: Function) -> None:
     model, adams = _trained(3)
-    found = {n for n in f(model, adams) if n.startswith("model.")}
+    kept = _kept(f, model, adams)
+    for name in kept:
+        if not name.startswith(("model.", "optimizer.")):
+            raise Violation(
+                "Each name begins with `model.` or with `optimizer.`, so that both can be told apart",
+                "a network with batch norm, three Adams",
+                "model.0.weight, …, optimizer.body.0.exp_avg, …",
+                _short(name),
+            )
+    found = {n for n in kept if n.startswith("model.")}
     wanted = {f"model.{part}" for part in ("0.weight", "0.bias", "1.weight", "1.bias", "2.weight", "2.bias")}
     wanted |= {f"model.1.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")}
     _same_names(found, wanted, "of the model")
+    for name, value in model.state_dict().items():
+        if kept[f"model.{name}"].dtype != value.dtype:
+            raise Violation(
+                "A training that goes on exactly needs every digit: keep each tensor in its own type",
+                f"model.{name}",
+                str(value.dtype),
+                str(kept[f"model.{name}"].dtype),
+            )
 
 
 def _checkpoint_adams(f: Function) -> None:
     model, adams = _trained(3)
-    found = {n for n in f(model, adams) if not n.startswith("model.")}
+    found = {n for n in _kept(f, model, adams) if not n.startswith("model.")}
     keys = ("exp_avg", "exp_avg_sq", "step")
     wanted = {f"optimizer.{net}.{i}.{key}" for net in ("body", "norm", "head") for i in (0, 1) for key in keys}
     _same_names(found, wanted, "of the optimizers")
@@ -433,7 +545,8 @@ def _checkpoint_adams(f: Function) -> None:
 def _same_names(found: set[str], wanted: set[str], of: str) -> None:
     if found != wanted:
         missing, extra = sorted(wanted - found), sorted(found - wanted)
-        said = f"missing: {', '.join(missing[:3]) or 'none'}; unknown: {', '.join(extra[:3]) or 'none'}"
+        unknown = ", ".join(map(_short, extra[:3])) or "none"
+        said = f"missing: {', '.join(missing[:3]) or 'none'}; unknown: {unknown}"
         raise Violation(
             f"The names {of} are not right", "a network with batch norm, three Adams", f"{len(wanted)} names", said
         )
@@ -554,6 +667,8 @@ CASES: tuple[tuple[str, dict[str, float], str | None], ...] = (
     ("a sound training", {}, None),
     ("all is NaN", _NAN, "nan"),
     ("the losses are infinite", {"total": math.inf}, "nan"),
+    ("NaN, and the frames are the same", {"total": math.nan, "frames": 0.0}, "nan"),
+    ("NaN, and a step changes half of the weights", {"total": math.nan, "update": 0.5}, "nan"),
     ("frames differ by 0.0003", {"frames": 0.0003, "displacement": 0.1}, "identical"),
     ("frames differ by 0.0008, keypoints move", {"frames": 0.0008}, None),
     ("frames are the same, so keypoints rest", {"frames": 0.0002, "displacement": 0.0}, "identical"),
@@ -572,6 +687,21 @@ CASES: tuple[tuple[str, dict[str, float], str | None], ...] = (
     ("keypoints move, and the loss is high", {"reconstruction": 3.0}, None),
     ("keypoints rest, so M gives all to the background", {"displacement": 0.0, "foreground": 0.01}, "resting"),
     ("no part gets more than 4 % of a pixel", {"foreground": 0.04}, "background"),
+    (
+        "no part gets more than 1 % of a pixel; G's loss 0.9, D's 0.5",
+        {"foreground": 0.01, "adversarial": 0.9, "discriminator": 0.5},
+        "background",
+    ),
+    (
+        "a step changes half of the weights; G's loss 0.9, D's 0.5",
+        {"update": 0.5, "adversarial": 0.9, "discriminator": 0.5},
+        "learning-rate",
+    ),
+    (
+        "keypoints rest; G's loss 0.9, D's 0.5",
+        {"displacement": 0.0, "adversarial": 0.9, "discriminator": 0.5},
+        "resting",
+    ),
     ("a part gets 8 % of a pixel", {"foreground": 0.08}, None),
     ("G's loss 0.75, D's 0.5", {"adversarial": 0.75, "discriminator": 0.5}, "d-won"),
     ("G's loss 0.55, D's 0.5", {"adversarial": 0.55, "discriminator": 0.5}, None),
@@ -587,8 +717,15 @@ def _cases(f: Function, chosen: Callable[[str | None], bool], message: str) -> N
     for said, values, wanted in CASES:
         if chosen(wanted):
             got = f(Vitals(**values))
+            if got is None and wanted is not None:
+                raise Violation("Your function says None, nothing is wrong; but a fault shows", said, repr(wanted), "None")
             if got != wanted:
                 raise Violation(message, said, repr(wanted), repr(got))
+
+
+def _symptom_observed(function: Function, call: Call) -> str:
+    """The answer as text: None is a lawful one."""
+    return repr(function(*call.args))
 
 
 def _symptom_sound(f: Function) -> None:
@@ -660,9 +797,9 @@ SYMPTOM = Exercise(
         "None. The "
         "signs, by name: background: foreground < 0.05. collapsed: spread < 0.05. d-won: adversarial > 1.2 · "
         "discriminator. "
-        "identical: frames < 0.0005. learning-rate: update > 0.15. nan: total is not finite. outside: border > "
-        "0.8. resting: "
-        "displacement < 0.1 · frames. The order is for you to find."
+        "identical: frames < 0.0005. learning-rate: update > 0.15. nan: total is not finite (NaN or infinite). "
+        "outside: border > 0.8. resting: "
+        "displacement < 0.1 · frames. The order is for you to find; where the text says nothing, either order is right."
     ),
     level="blank page",
     hints=(
@@ -677,6 +814,7 @@ SYMPTOM = Exercise(
         "background, d-won in that order, and `return None`.",
     ),
     calls=_symptom_calls,
+    observe=_symptom_observed,
     properties=(
         Property("sound", "a training that is well draws no word", _symptom_sound),
         Property("named", "each fault has its name, and a cause is named before its effects", _symptom_alone),
@@ -728,6 +866,59 @@ SYMPTOM = Exercise(
                 ('"identical": vitals.frames < 0.0005,', ""),
                 ('"d-won": ', '"identical": vitals.frames < 0.0005,\n        "d-won": '),
             ),
+        ),
+        Mutant(
+            "infinity-is-a-number",
+            "math.isnan finds every loss that is no number",
+            "An infinite loss passes for a sound one. Is infinity a NaN? Is it finite?",
+            (("not math.isfinite(vitals.total)", "math.isnan(vitals.total)"),),
+        ),
+        Mutant(
+            "nan-last",
+            "a NaN is one sign among others",
+            "Where the total is NaN and something else shows, too, you name the other one. Can any of the other numbers "
+            "be trusted then?",
+            (
+                ('"nan": not math.isfinite(vitals.total),', ""),
+                (
+                    '"d-won": vitals.adversarial > 1.2 * vitals.discriminator,',
+                    '"d-won": vitals.adversarial > 1.2 * vitals.discriminator,\n        '
+                    '"nan": not math.isfinite(vitals.total),',
+                ),
+            ),
+        ),
+        Mutant(
+            "d-won-first",
+            "whoever wins is to blame",
+            "Where D wins and something else shows, too, you blame D. Why may D have an easy game?",
+            (('"learning-rate": ', '"d-won": False,\n        "learning-rate": '),),
+        ),
+        Mutant(
+            "d-won-before-background",
+            "the losses come before the masks",
+            "M gives everything to the background, G has nothing to offer, D wins: you name the last of the three. What "
+            "began it?",
+            (('"background": ', '"d-won": False,\n        "background": '),),
+        ),
+        Mutant(
+            "resting-before-collapsed",
+            "keypoints that do not move are the fault",
+            "Keypoints that sit in one place, always the same, do not move either. Which of the two brings about the "
+            "other?",
+            (('"collapsed": ', '"resting": False,\n        "collapsed": '),),
+        ),
+        Mutant(
+            "background-before-resting",
+            "the masks come before the keypoints",
+            "Where no keypoint moves, M has no use for any part but the background. You blame the masks; what is the "
+            "cause?",
+            (('"resting": ', '"background": False,\n        "resting": '),),
+        ),
+        Mutant(
+            "alphabet",
+            "the order of the table is the order of the questions",
+            "Your questions follow the alphabet. It does not know what brings about what.",
+            (("shown[0]", "sorted(shown)[0]"),),
         ),
     ),
     alternatives=(_symptom_chain, _symptom_generator, _symptom_backwards),
