@@ -385,6 +385,19 @@ LOOP = Exercise(
             (("rate(progress)", "progress"),),
         ),
         Mutant(
+            "one-rate",
+            "the rate is asked for once",
+            "All your steps have the same rate. On what does it depend?",
+            (("rate(progress)", "rate(first / steps)"),),
+        ),
+        Mutant(
+            "share-of-one-less",
+            "the last step has the share 1",
+            "Your rates fall a little too fast: at the last step your training counts as done. How much of it is done "
+            "*before* the last of 5 steps?",
+            (("step / steps", "step / (steps - 1)"),),
+        ),
+        Mutant(
             "one-step-short",
             "range includes its end",
             "The last step is missing. Is the second number of `range` the last one, or the first that is left out?",
@@ -913,6 +926,18 @@ SYMPTOM = Exercise(
             "Where no keypoint moves, M has no use for any part but the background. You blame the masks; what is the "
             "cause?",
             (('"resting": ', '"background": False,\n        "resting": '),),
+        ),
+        Mutant(
+            "outside-before-learning-rate",
+            "keypoints at the edge are the fault",
+            "Wild steps have thrown the keypoints to the edge, and you blame the keypoints. Who threw them?",
+            (('"learning-rate": ', '"outside": False,\n        "learning-rate": '),),
+        ),
+        Mutant(
+            "collapsed-before-learning-rate",
+            "keypoints in one place are the fault",
+            "Wild steps have thrown the keypoints into one place, and you blame the keypoints. Who threw them?",
+            (('"learning-rate": ', '"collapsed": False,\n        "learning-rate": '),),
         ),
         Mutant(
             "alphabet",
