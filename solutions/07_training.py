@@ -539,12 +539,13 @@ ex.reveal(
 # %% tags=["nbval-ignore-output"]
 from monkeynet_edu.data.video import to_tensor
 
-film = to_tensor(ex.character.clip(length=16).frames)
+film = to_tensor(ex.character.clip(length=16).frames)[::2]
 still = film[:1].expand_as(film)
 ages = [time_machine.draw(machine.model(name), still, film)[0] for name in machine.checkpoints]
 ages_told = ", ".join(f"step {step}" for step in machine.checkpoints.values())
 ex.film(
     torch.cat([film, *ages], dim=-1),
+    fps=6,
     caption=f"{ex.character.name}: the original, and one still frame moved by the model at {ages_told}.",
     alt="Four films side by side. The original moves through a slow movement; the early model shows a blurred figure that hardly "
     "moves; the middle and the last one are sharper and follow more of the movement.",

@@ -212,6 +212,16 @@ def test_a_list_that_is_changed_is_noticed() -> None:
     assert "changes its input" in judge(exercise, popping).message
 
 
+def test_an_answer_that_changes_its_input_gets_no_other_hint() -> None:
+    def answer(points, height, width):
+        points += 1
+        return (points / 2 * points.new_tensor([width - 1, height - 1])).flip(-1)
+
+    verdict = judge(EXERCISE, answer)
+    assert "changes its input" in verdict.message
+    assert verdict.hint == ""
+
+
 def test_right_but_slow_is_not_installed() -> None:
     calls = lambda: [Call("many points", (torch.rand(2000, 2) * 2 - 1, 7, 11))]  # noqa: E731
     verdict = judge(replace(EXERCISE, calls=calls), loop)

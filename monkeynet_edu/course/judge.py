@@ -99,6 +99,10 @@ class _NotWritten(Exception):  # noqa: N818
     """The stub is still a stub."""
 
 
+class _Changed(Violation):
+    """The answer changed what it was given: whatever it returns, that comes first."""
+
+
 class _Broken(Exception):  # noqa: N818
     """The answer raised an error of its own."""
 
@@ -238,7 +242,7 @@ class _Probe:
             self._inside -= 1
         same = all(_same(t, b) for t, b in zip(given, before, strict=True))
         if not same or _containers([args, kwargs]) != order:
-            raise Violation(
+            raise _Changed(
                 "Your function changes its input. Callers still need it: work on a copy, "
                 "or use operations that return something new (x.flip(…), x + 1; not x[…] = …, x += 1, x.add_(…), "
                 "x.append(…)).",
@@ -274,7 +278,7 @@ def _run(probe: _Probe, tried: str, work: Callable[[], Any]) -> Any:
             tried,
         ) from None
     except Violation as found:
-        raise found if found.tried else Violation(
+        raise found if found.tried else type(found)(
             found.message, tried, found.expected, found.got, found.picture
         ) from None
     except NotImplementedError as error:
@@ -484,7 +488,7 @@ def _alike(one: list[Any] | None, other: list[Any] | None) -> bool:
 
 
 def _diagnosed(exercise: Exercise, answer: Function, found: Violation) -> Verdict:
-    name = diagnose(exercise, answer)
+    name = "" if isinstance(found, _Changed) else diagnose(exercise, answer)
     hint = next((m.hint for m in exercise.mutants if m.name == name), "")
     picture = found.picture
     if exercise.picture is not None:

@@ -195,5 +195,5 @@ def compare(source: Tensor, driving: Tensor, columns: Mapping[str, Tensor], alt:
     shown = {"source": source, "driving": driving, **columns}
     rows = [[large(viz.to_uint8(frames[n]), scale) for frames in shown.values()] for n in range(len(source))]
     figure = viz.figure_images([viz.grid(rows, column_labels=list(shown))], [""], alt)
-    figure.figure.set_size_inches(1.3 * len(shown), 1.3 * len(rows) + 0.4)
+    figure.figure.set_size_inches(1.1 * len(shown), 1.1 * len(rows) + 0.4)
     return figure
