@@ -891,7 +891,7 @@ def lab() -> None:
     if not lessons:
         raise UserError(f"{clone / 'notebooks'}: expected the lessons, got none; run this in a clone of the repository")
     first = f"/lab/tree/notebooks/{lessons[0].name}"
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={clone}", f"--ServerApp.default_url={first}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={clone}", f"--LabApp.default_url={first}"]
     raise typer.Exit(subprocess.call(command))
 
 

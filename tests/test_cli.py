@@ -803,6 +803,22 @@ def test_doctor_names_the_weights_that_are_missing(small: Path, weights: Path) -
     assert "missing: mini-bair, mini-mgif, mini-taichi" in finding.found
 
 
+def test_lab_opens_the_first_lesson(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+    import subprocess
+
+    called: list[list[str]] = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
+    assert run("lab").code == 0
+    (command,) = called
+    root = Path(__file__).resolve().parent.parent
+    assert f"--ServerApp.root_dir={root}" in command
+    # `ServerApp.default_url` would be overruled by JupyterLab's own.
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_a_still_picture_moves.ipynb" in command
+    assert (root / "notebooks" / "00_a_still_picture_moves.ipynb").is_file()
+
+
 def test_lab_says_how_to_install_jupyterlab(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
