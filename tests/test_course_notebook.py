@@ -102,11 +102,14 @@ def test_an_answer_that_needs_the_rest_of_the_notebook_runs_here_and_says_that_i
     assert ID not in progress.passed()
 
 
-def test_a_stored_answer_that_no_longer_runs_is_named_and_left_out(progress: Progress, ex: LessonSession) -> None:
+def test_a_stored_answer_that_no_longer_runs_is_named_and_left_out(
+    progress: Progress, ex: LessonSession, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress.record_verdict("01", ID, "PASS", "def to_pixels(points\n", True)
     later = LessonSession("01", progress=progress)
     assert len(later.notices) == 1
     assert ID in later.notices[0]
+    assert later.notices[0] in capsys.readouterr().out
     assert geometry.to_pixels is original("monkeynet_edu.geometry:to_pixels")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def temporarily(functions: Mapping[str, Function]) -> Iterator[None]:
 
 
 @contextmanager
-def library_only(sites: Iterator[str] | list[str]) -> Iterator[None]:
+def library_only(sites: Iterable[str]) -> Iterator[None]:
     """Inside, the library's own functions stand at these sites: checks do not depend on other answers."""
     with temporarily({site: original(site) for site in sites}):
         yield

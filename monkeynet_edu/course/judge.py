@@ -122,7 +122,7 @@ def judge(exercise: Exercise, answer: Function | None) -> Verdict:
         return _not_attempted(exercise)
     if not callable(answer):
         return Verdict(exercise.id, "FAIL", f"Expected a function, got {describe(answer)}. Submit {exercise.name} itself.")
-    with install.library_only(list(exercise.all_sites)):
+    with install.library_only(exercise.all_sites):
         probe = _Probe(exercise, answer)
         try:
             calls = exercise.inputs()
@@ -145,7 +145,7 @@ def judge(exercise: Exercise, answer: Function | None) -> Verdict:
 
 def violated_property(exercise: Exercise, answer: Function) -> str | None:
     """Name of the first property that an answer violates (an error counts), or None; nothing else is looked at."""
-    with install.library_only(list(exercise.all_sites)):
+    with install.library_only(exercise.all_sites):
         for promise in exercise.properties:
             try:
                 _check_property(_Probe(exercise, answer), promise.promise, promise.check)
@@ -156,7 +156,7 @@ def violated_property(exercise: Exercise, answer: Function) -> str | None:
 
 def diagnose(exercise: Exercise, answer: Function) -> str:
     """Name of the mutant that an answer behaves like on all calls, or an empty text."""
-    with install.library_only(list(exercise.all_sites)):
+    with install.library_only(exercise.all_sites):
         calls = exercise.inputs()
         mine = _results(exercise, answer, calls)
         if mine is None or _alike(mine, _results(exercise, original(exercise.target), calls)):

@@ -53,6 +53,8 @@ class LessonSession:
         self._last: dict[str, Function] = {}
         self._seen_calls: dict[str, int] = {}
         self.notices = self._install_passed()
+        for notice in self.notices:
+            print(notice)
 
     def _install_passed(self) -> list[str]:
         """Puts what was passed before into the library; says what could not be."""

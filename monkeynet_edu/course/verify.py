@@ -64,7 +64,8 @@ def certify(exercise: Exercise) -> Certificate:
         if verdict.status != "PASS":
             rejected.append(f"{name}: {verdict.status}: {verdict.message} ({verdict.tried})")
     mutants = {m.name: mutant_function(exercise, m.name) for m in exercise.mutants}
-    survivors = [m.description for m in generate(solution_source(exercise)) if _survives(exercise, m.source)]
+    generated = generate(solution_source(exercise))
+    survivors = [m.description for m in generated if _survives(exercise, m.source)]
     justified = set(exercise.survivors)
     least = 1 if exercise.id == "flip-x" else 3
     few = {"mutants": len(exercise.mutants), "alternatives": len(exercise.alternatives)}
@@ -73,7 +74,7 @@ def certify(exercise: Exercise) -> Certificate:
         {name: violated_property(exercise, function) or "" for name, function in mutants.items()},
         {name: diagnose(exercise, function) for name, function in mutants.items()},
         tuple(rejected),
-        len(generate(solution_source(exercise))) - len(justified),
+        len(generated) - len(justified),
         tuple(text for text in survivors if text not in justified),
         tuple(sorted(justified - set(survivors))),
         tuple(f"expected at least {least} {what}, got {count}" for what, count in few.items() if count < least),
@@ -114,9 +115,3 @@ def report(certificates: Sequence[Certificate]) -> str:
 def to_json(certificates: Sequence[Certificate]) -> list[dict[str, Any]]:
     """For machines."""
     return [vars(c) | {"problems": c.problems} for c in certificates]
-
-
-if __name__ == "__main__":
-    done = certify_all(sys.argv[1:])
-    print(report(done))
-    sys.exit(any(c.problems for c in done))
