@@ -127,11 +127,11 @@ ex.used("generator-loss")
 #
 # ```
 #  G's turn      noise ──► G ──► fake ──► D ──► (1 - score)²
-#                          ◄──────────────◄──────────┘           the gradient must pass through D, back to G
+#                          ◄──────────────◄──────────┘           through D, back to G
 #
 #  D's turn              fake.detach() ──► D ──► score²
 #                        real ───────────► D ──► (1 - score)²
-#                                          ◄──────┘              the gradient must end in D
+#                                          ◄──────┘              ends in D
 # ```
 #
 # - `x.detach()` has the same numbers as x and no history: the gradient stops there. In D's turn that is right. In G's turn it

@@ -149,7 +149,7 @@ print(f"absolute: {error(absolute):.1f} pixels off; relative: {error(relative):.
 figures.figure_films(
     {"relative": relative.prediction, "true target": target},
     shown,
-    "Relative transfer beside the true target: same place, same build, and the arms follow Pip's movement.",
+    "Relative transfer beside the true target: same place and build; the hands follow, the forearms fade.",
 )
 
 # %%
