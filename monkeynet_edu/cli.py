@@ -705,6 +705,82 @@ def evaluate(
     )
 
 
+# ----------------------------------------------------------------------------------------------------------- reproduce
+
+
+@app.command(
+    rich_help_panel="Train and measure",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu reproduce table2    (the table of the runs that are shipped)\n\n"
+    "monkeynet-edu reproduce table2 --budget smoke\n\nmonkeynet-edu reproduce fig7 --seeds 3 --out my_results",
+)
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help="table2, fig7, table1 or table3.", metavar="EXPERIMENT")],
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Rows, with commas between.", metavar="A,B", show_default="all")
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option("--budget", help="cpu: 12 minutes a run on two cores; gpu: longer; smoke: no result, only a try."),
+    ] = "cpu",
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Runs of each row.", min=1, metavar="N", show_default="2; smoke 1")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the results.", show_default="cpu: the shipped ones; else runs/results"),
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of checkpoints and models.")] = Path("runs/reproduce"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", help="Runs at once.", min=1, metavar="N", show_default="1 a 2 cores", rich_help_panel="Computation"
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            help="This run alone, in this process, and no table: full-seed0.",
+            metavar="RUN",
+            rich_help_panel="Computation",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Train and measure the rows of a table of the paper, in miniature, and set them beside the paper's figures.
+
+    Runs that are finished are not made again; interrupted ones go on where they stopped.
+    """
+    from monkeynet_edu import experiments
+    from monkeynet_edu.paths import data_small
+
+    what, how = experiments.experiment(experiment), experiments.effort(budget)
+    chosen = None if methods is None else [name.strip() for name in methods.split(",")]
+    places = experiments.Places(out or (data_small() / "results" if budget == "cpu" else Path("runs/results")), runs)
+    where = _pick_device(device, precision)
+    if only is not None:
+        record = experiments.run_job(experiments.find_job(what, only, how), places, where)
+        typer.echo(f"{only}: " + ", ".join(f"{k} {v}" for k, v in record["figures"].items()))
+        return
+
+    def command(job: experiments.Job) -> list[str]:
+        options = {"--budget": budget, "--out": places.results, "--runs": runs}
+        options |= {"--device": device, "--precision": precision}
+        words = [str(word) for option in options.items() for word in option]
+        return [sys.executable, "-m", "monkeynet_edu", "reproduce", job.experiment, "--only", job.name, *words]
+
+    try:
+        came = experiments.reproduce(what, how, places, where, command, chosen, seeds, jobs)
+    except KeyboardInterrupt:
+        raise StopError(f"stopped; every run kept what it reached in {runs}; the same command goes on") from None
+    for name in came.absent:
+        _say(f"{name}: not available here; the table has the paper's figures alone")
+    if came.failed:
+        _say(f"{len(came.failed)} runs failed: {', '.join(came.failed)}; the same command tries them again")
+        raise typer.Exit(1)
+
+
 # ---------------------------------------------------------------------------------------------------------------- data
 
 

@@ -1,0 +1,379 @@
+"""What is compared: the variants of the model, the budgets, and the paper's tables as lists of methods and data sets.
+
+An experiment is a list of methods × data sets at one task. A *job* is one of its cells with one seed; several cells may
+share one trained model (K = 10 of Figure 7 is the full model of Table 2), which is then trained and measured once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.keypoints import DetectorConfig
+from monkeynet_edu.model import MonkeyNetConfig, preset
+from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
+from monkeynet_edu.training import Recipe, recipe_for
+
+Task = Literal["reconstruction", "prediction"]
+BudgetName = Literal["smoke", "cpu", "gpu"]
+SMOKE_NOTE = "smoke: not a result"
+
+# ------------------------------------------------------------------------------------------------------------ variants
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model that differs from the full one in what its name says.
+
+    Attributes:
+        title: as in the paper's tables.
+        said: what is missing, in words.
+        change: full configuration → the variant's.
+    """
+
+    title: str
+    said: str
+    change: Callable[[MonkeyNetConfig], MonkeyNetConfig]
+
+
+def _full(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    return config
+
+
+def _no_flow(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    """Without M nothing is deformed, so that a loss on the deformed frame would be a constant: it does not count."""
+    return replace(
+        config, generator=replace(config.generator, motion=None), losses=replace(config.losses, deformed=0.0)
+    )
+
+
+def _with_motion(config: MonkeyNetConfig, change: Callable[[MotionConfig], MotionConfig]) -> MonkeyNetConfig:
+    assert config.generator.motion is not None
+    return replace(config, generator=replace(config.generator, motion=change(config.generator.motion)))
+
+
+def _no_residual(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    return _with_motion(config, lambda motion: replace(motion, flow=("coarse",)))
+
+
+def _no_coarse(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    return _with_motion(config, lambda motion: replace(motion, flow=("residual",)))
+
+
+def _no_source(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    def blind(embedding: EmbeddingConfig) -> EmbeddingConfig:
+        return replace(embedding, features=tuple(f for f in embedding.features if f != "deformed_source"))
+
+    return _with_motion(config, lambda motion: replace(motion, embedding=blind(motion.embedding)))
+
+
+def _with_detector(config: MonkeyNetConfig, change: Callable[[DetectorConfig], DetectorConfig]) -> MonkeyNetConfig:
+    return replace(config, detector=change(config.detector))
+
+
+def _no_covariance(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    return _with_detector(config, lambda detector: replace(detector, covariance=0.01))
+
+
+def _keypoints(count: int) -> Variant:
+    def change(config: MonkeyNetConfig) -> MonkeyNetConfig:
+        return _with_detector(config, lambda detector: replace(detector, keypoints=count))
+
+    return Variant(f"K = {count}", f"{count} keypoint{'s' if count > 1 else ''}", change)
+
+
+KEYPOINT_COUNTS = (1, 2, 4, 10, 20)
+FULL_COUNT = 10
+
+VARIANTS: dict[str, Variant] = {
+    "full": Variant("Full", "the whole model", _full),
+    "no_flow": Variant("No F", "nothing is deformed: M is missing", _no_flow),
+    "no_residual": Variant("No F_residual", "flow from parts alone", _no_residual),
+    "no_coarse": Variant("No F_coarse", "no parts: the network draws the flow", _no_coarse),
+    "no_covariance": Variant("No Σ_k", "every keypoint a disc of one size (0.01)", _no_covariance),
+    "no_source": Variant("No x", "M does not see the source image", _no_source),
+}
+"""The rows of the paper's Table 2."""
+
+COUNTS: dict[str, Variant] = {f"k{count}": _keypoints(count) for count in KEYPOINT_COUNTS}
+"""The points of the paper's Figure 7."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table.
+
+    Attributes:
+        title: as it is printed.
+        variant: the model behind it; rows with the same one share their runs.
+    """
+
+    title: str
+    variant: str
+
+
+METHODS: dict[str, Method] = {
+    **{name: Method(variant.title, name) for name, variant in VARIANTS.items()},
+    **{name: Method(variant.title, "full" if name == f"k{FULL_COUNT}" else name) for name, variant in COUNTS.items()},
+    "ours": Method("Ours", "full"),
+}
+
+
+def variant(name: str) -> Variant:
+    """Looks a variant up.
+
+    Raises:
+        UserError: unknown name.
+    """
+    known = VARIANTS | COUNTS
+    if name not in known:
+        raise unknown_name("variant", name, known)
+    return known[name]
+
+
+def variant_config(name: str, data: str = "mini-taichi") -> MonkeyNetConfig:
+    """Configuration of a variant of our small model (``model.mini_config``) for a data set.
+
+    Raises:
+        UserError: unknown variant.
+    """
+    return variant(name).change(preset(preset_of(data)))
+
+
+def preset_of(data: str) -> str:
+    """The preset that a miniature is trained with."""
+    return "mini-absolute" if data == "mini-mgif" else "mini"
+
+
+def variant_recipe(config: MonkeyNetConfig, data: str, seed: int) -> Recipe:
+    """The data set's recipe for a variant.
+
+    A first phase in which Δ and M alone learn from the deformed frame exists only where there is an M: without it
+    (``no_flow``) its steps are spent on the whole model, so that every variant takes the same number of steps.
+    """
+    how = recipe_for(preset_of(data), data, seed, generated=True)
+    return how if config.generator.motion is not None else without_motion_phase(how)
+
+
+def without_motion_phase(how: Recipe) -> Recipe:
+    """The same recipe in which the whole model trains from the first step."""
+    return how
+
+
+# ------------------------------------------------------------------------------------------------------------- budgets
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much one run may cost: a number of *steps*, never of minutes, so that no figure depends on the machine's load.
+
+    Attributes:
+        name: of the budget.
+        steps: of training.
+        clips: training clips drawn from the seed.
+        frames: drawn of each of them.
+        seeds: how many, where nothing else is asked for.
+        shipped: of the shipped test clips, this many are measured.
+        unseen: so many clips of further unseen characters are measured too.
+        checkpoint: seconds between checkpoints.
+        note: marks everything that comes of it, or empty.
+    """
+
+    name: BudgetName
+    steps: int
+    clips: int
+    frames: int
+    seeds: int
+    shipped: int
+    unseen: int
+    checkpoint: float = 120.0
+    note: str = ""
+
+
+BUDGETS: dict[str, Effort] = {
+    "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 5.0, SMOKE_NOTE),
+    # 0.45 s a step on two quiet cores (mini, 16 pairs, bf16): 12 minutes.
+    "cpu": Effort("cpu", 1600, 1000, 12, 2, 20, 20),
+    "gpu": Effort("gpu", 5000, 1000, 12, 2, 20, 20),
+}
+
+
+def effort(name: str) -> Effort:
+    """Looks a budget up.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in BUDGETS:
+        raise unknown_name("budget", name, BUDGETS)
+    return BUDGETS[name]
+
+
+# --------------------------------------------------------------------------------------------------------- experiments
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table or figure of the paper.
+
+    Attributes:
+        name: on the command line.
+        title: what it shows.
+        task: what the models do in it.
+        methods: rows, rivals included; those that ``METHODS`` lacks are not available.
+        data: data sets.
+    """
+
+    name: str
+    title: str
+    task: Task
+    methods: tuple[str, ...]
+    data: tuple[str, ...] = ("mini-taichi",)
+
+
+# The first experiment that holds a cell is where its record lies.
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e
+    for e in (
+        Experiment("table2", "Table 2: ablations, reconstruction", "reconstruction", tuple(VARIANTS)),
+        Experiment("fig7", "Figure 7: number of keypoints, reconstruction", "reconstruction", tuple(COUNTS)),
+        Experiment(
+            "table1",
+            "Table 1: reconstruction, rivals",
+            "reconstruction",
+            ("x2face", "ours"),
+            ("mini-taichi", "mini-nemo", "mini-bair"),
+        ),
+        Experiment(
+            "table3",
+            "Table 3: image to video, rivals",
+            "prediction",
+            ("mocogan", "cmm-net", "sv2p", "ours"),
+            ("mini-taichi", "mini-nemo", "mini-bair"),
+        ),
+    )
+}
+
+
+def experiment(name: str) -> Experiment:
+    """Looks an experiment up.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in EXPERIMENTS:
+        raise unknown_name("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
+def choose_methods(what: Experiment, wanted: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+    """Rows to run, and rows of the paper's table that cannot be run here.
+
+    Args:
+        what: the experiment.
+        wanted: names; None for all of its rows.
+
+    Raises:
+        UserError: a name that is no row of this experiment, or none left that is available.
+    """
+    for name in wanted or ():
+        if name not in what.methods:
+            raise unknown_name(f"method of {what.name}", name, what.methods)
+    rows = [name for name in what.methods if wanted is None or name in wanted]
+    there = [name for name in rows if name in METHODS]
+    if not there:
+        raise UserError(
+            f"{what.name}: expected a method that is available, got {', '.join(rows) or 'none'}; "
+            f"choose of {', '.join(name for name in what.methods if name in METHODS)}"
+        )
+    return there, [name for name in rows if name not in METHODS]
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a model to train with one seed, and to measure at one task.
+
+    Attributes:
+        experiment: where its record lies.
+        variant: of the model.
+        data: miniature.
+        task: what is measured.
+        seed: of weights, training clips and everything drawn.
+        effort: how long.
+    """
+
+    experiment: str
+    variant: str
+    data: str
+    task: Task
+    seed: int
+    effort: Effort
+
+    @property
+    def name(self) -> str:
+        """Of the record: ``VARIANT-seedN``, with the data set between where the experiment has several."""
+        several = len(EXPERIMENTS[self.experiment].data) > 1
+        return f"{self.variant}{f'-{self.data}' if several else ''}-seed{self.seed}"
+
+    @property
+    def config(self) -> MonkeyNetConfig:
+        """Of the model."""
+        return variant_config(self.variant, self.data)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return variant_recipe(self.config, self.data, self.seed)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the trained model, as JSON values: two runs of one name must agree in it."""
+        plan = {
+            "variant": self.variant,
+            "data": self.data,
+            "seed": self.seed,
+            "budget": self.effort.name,
+            "steps": self.effort.steps,
+            "training_clips": self.effort.clips,
+            "frames": self.effort.frames,
+            "config": asdict(self.config),
+            "recipe": asdict(self.recipe),
+        }
+        values: dict[str, Any] = json.loads(json.dumps(plan))
+        return values
+
+
+def job_of(what: Experiment, method: str, data: str, seed: int, how: Effort) -> Job:
+    """The run behind one cell; cells that mean the same run give the same job."""
+    behind = METHODS[method].variant
+    for other in EXPERIMENTS.values():
+        held = {METHODS[name].variant for name in other.methods if name in METHODS}
+        if other.task == what.task and data in other.data and behind in held:
+            return Job(other.name, behind, data, what.task, seed, how)
+    raise AssertionError(what, method, data)
+
+
+def jobs_of(what: Experiment, methods: Sequence[str], seeds: Sequence[int], how: Effort) -> list[Job]:
+    """All runs of an experiment, seed by seed, so that a table stopped half way has every row."""
+    return [job_of(what, method, data, seed, how) for seed in seeds for data in what.data for method in methods]
+
+
+def find_job(what: Experiment, name: str, how: Effort) -> Job:
+    """The run of a name as in ``full-seed0``.
+
+    Raises:
+        UserError: the experiment has no such run.
+    """
+    match = re.fullmatch(r".+-seed(\d+)", name)
+    available, _ = choose_methods(what)
+    jobs = jobs_of(what, available, [int(match[1])] if match else [0], how)
+    for job in jobs:
+        if job.name == name:
+            return job
+    raise unknown_name(f"run of {what.name}", name, [job.name for job in jobs])

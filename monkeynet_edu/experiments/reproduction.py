@@ -1,0 +1,76 @@
+"""``reproduce``: works off what an experiment still lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monkeynet_edu.experiments.plans import Effort, Experiment, Job, choose_methods, jobs_of
+from monkeynet_edu.experiments.pool import Pool, default_jobs
+from monkeynet_edu.experiments.runs import Places, missing_figures, read_record
+from monkeynet_edu.model import Device
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What came of :func:`reproduce`.
+
+    Attributes:
+        finished: runs that have a record.
+        failed: run → why it has none.
+        absent: rows of the paper's table that cannot be run here.
+    """
+
+    finished: list[Job]
+    failed: dict[str, str]
+    absent: list[str]
+
+
+def unfinished(jobs: Sequence[Job], places: Places, device: Device) -> list[Job]:
+    """Runs without a record, or whose record lacks figures that can be computed now.
+
+    Raises:
+        UserError: a record is broken, or of another configuration.
+    """
+    left = []
+    for job in jobs:
+        path = places.record(job)
+        if not path.is_file() or missing_figures(read_record(path, job), job, device):
+            left.append(job)
+    return left
+
+
+def reproduce(
+    what: Experiment,
+    how: Effort,
+    places: Places,
+    device: Device,
+    command: Callable[[Job], list[str]],
+    methods: Sequence[str] | None = None,
+    seeds: int | None = None,
+    jobs: int | None = None,
+) -> Progress:
+    """Trains and measures everything of an experiment that has no record yet.
+
+    Args:
+        what: the experiment.
+        how: how much a run may cost.
+        places: where records and run folders lie.
+        device: of this process, to ask what can be computed.
+        command: a run's command line.
+        methods: rows; None for all that are available.
+        seeds: how many, from 0; None for the budget's.
+        jobs: processes at once; None for as many as the machine carries.
+
+    Raises:
+        UserError: an unknown method, a broken record, or one of another configuration.
+        KeyboardInterrupt: Ctrl-C; every run kept what it reached.
+    """
+    rows, absent = choose_methods(what, methods)
+    wanted = jobs_of(what, rows, range(seeds or how.seeds), how)
+    pool = Pool(places, command, jobs or default_jobs())
+    todo = unfinished(wanted, places, device)
+    if todo:
+        pool.work(todo)
+    done = [job for job in wanted if places.record(job).is_file()]
+    return Progress(done, pool.failed, absent)
