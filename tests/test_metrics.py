@@ -118,7 +118,8 @@ def test_means_are_per_clip_then_over_clips(model: MonkeyNet) -> None:
 
 def test_without_truth_only_the_error_over_all_pixels_is_told(model: MonkeyNet) -> None:
     clips = [replace(clip, truth=None) for clip in short("mini-mgif", 0, 1)]
-    assert list(evaluate(model, clips, CPU)) == ["l1", "l1_repeat_source", "l1_deformed", "frames", "clips"]
+    names = ["l1", "l1_repeat_source", "l1_deformed", "l1_published", "frames", "clips"]
+    assert list(evaluate(model, clips, CPU)) == names
 
 
 def test_clips_of_one_frame_are_passed_over_and_nothing_left_is_an_error(model: MonkeyNet) -> None:

@@ -1,4 +1,4 @@
-"""How good a reconstruction is: L1 over all and over moving pixels, and the error of the flow, measured against the truth.
+"""How good a reconstruction is pixel by pixel: L1 over all and over moving pixels, and the error of the flow.
 
 A clip is rebuilt from its first frame (the source) and the keypoints of frames 2…T (the driving frames); a figure is the
 mean over a clip's driving frames, then over clips. What moves is taken from the sprites' truth, never from differences of
@@ -7,20 +7,19 @@ pixels: a copy of the source has a good L1 wherever nothing moves, and moving pi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from monkeynet_edu import geometry
-from monkeynet_edu.animation import Animation, reconstruct
+from monkeynet_edu.animation import Animation
 from monkeynet_edu.data.sprites import Clip, Truth
 from monkeynet_edu.data.video import to_tensor
-from monkeynet_edu.errors import UserError
-from monkeynet_edu.model import Device, MonkeyNet
+from monkeynet_edu.metrics.distances import Counted
+from monkeynet_edu.model import MonkeyNet
 
 Figures = dict[str, float]
 
@@ -74,55 +73,41 @@ def pixel_errors(video: Tensor, made: Animation) -> dict[str, Tensor]:
     return {name: (rival.float() - target).abs().mean(dim=1) for name, rival in rivals.items()}
 
 
-def clip_figures(model: MonkeyNet, clip: Clip, made: Animation) -> Figures:
-    """Figures of one clip; without truth only the L1 over all pixels."""
-    video = to_tensor(clip.frames)
-    errors = pixel_errors(video, made)
-    figures = {name: float(error.mean()) for name, error in errors.items()}
-    if clip.truth is None:
-        return figures
-    truth = MotionTruth.of(clip.truth)
-    names = {"l1": "l1_moving", "l1_repeat_source": "l1_moving_repeat_source", "l1_deformed": "l1_deformed_moving"}
-    figures |= {names[name]: masked_mean(error, truth.moving) for name, error in errors.items()}
-    flow = model_flow(model, made.deformation[1:].float(), *video.shape[-2:])
-    figures["flow_epe"] = masked_mean((flow - truth.flow).norm(dim=-1), truth.displaced)
-    figures["flow_epe_zero"] = masked_mean(truth.flow.norm(dim=-1), truth.displaced)
-    return figures
+def counted_mean(values: Tensor, mask: Tensor) -> Counted:
+    """:func:`masked_mean` and the numbers of frames and pixels in it."""
+    value, pixels = masked_mean(values, mask), mask.flatten(1).sum(dim=1)
+    return Counted(value if math.isfinite(value) else None, int((pixels > 0).sum()), int(pixels.sum()))
 
 
-def evaluate(model: MonkeyNet, clips: Sequence[Clip], device: Device) -> dict[str, float | int]:
-    """Reconstructs clips and measures them.
+def pixel_figures(model: MonkeyNet, clip: Clip, made: Animation) -> dict[str, Counted]:
+    """L1 and flow error of one clip; without truth only the L1 over all pixels.
 
     Args:
-        model: any model; its frame size need not be the clips', whose sides must be multiples of its stride.
-        clips: with truth (all figures) or without (L1 over all pixels alone). Clips of one frame are passed over.
-        device: where to compute.
+        model: that made the frames.
+        clip: the real frames, T of them.
+        made: the generated ones, T as well; frame 0 is the source's reconstruction.
 
     Returns:
-        ``l1``, ``l1_repeat_source``, ``l1_deformed`` in [0, 1]; with truth also the three over moving pixels
-        (``l1_moving``, ``l1_moving_repeat_source``, ``l1_deformed_moving``) and ``flow_epe``, ``flow_epe_zero`` in
-        pixels: end-point error on moving parts visible in the source, of the model and of no motion; ``frames``
-        compared and ``clips``.
-
-    Raises:
-        UserError: no clip has two frames, or the networks cannot halve the frames.
+        The figures that :func:`monkeynet_edu.metrics.evaluate` explains. All leave frame 0 out (it is the source, and
+        nothing has moved) but ``l1_published``: the mean over all T frames.
     """
-    model = model.to(device.device).eval()
-    rows, frames = [], 0
-    for clip in tqdm(clips, desc="evaluating", unit="clip", leave=False, dynamic_ncols=True):
-        if len(clip.frames) < 2:
-            continue
-        model.config.check_frame_size(clip.frames.shape[1])
-        rows.append(clip_figures(model, clip, reconstruct(model, to_tensor(clip.frames), device)))
-        frames += len(clip.frames) - 1
-    if not rows:
-        raise UserError("evaluate: expected clips of at least two frames, got none; choose another data set")
-    shared = [name for name in rows[0] if all(name in row for row in rows)]
-    means = {name: _mean([row[name] for row in rows]) for name in shared}
-    return {**means, "frames": frames, "clips": len(rows)}
+    video = to_tensor(clip.frames)
+    errors = pixel_errors(video, made)
+    figures = {name: Counted(float(e.mean()), len(e), e.numel()) for name, e in errors.items()}
+    whole = (made.prediction.float() - video).abs().mean(dim=1)
+    published = {"l1_published": Counted(float(whole.mean()), len(whole), whole.numel())}
+    if clip.truth is None:
+        return figures | published
+    truth = MotionTruth.of(clip.truth)
+    names = {"l1": "l1_moving", "l1_repeat_source": "l1_moving_repeat_source", "l1_deformed": "l1_deformed_moving"}
+    figures |= {names[name]: counted_mean(error, truth.moving) for name, error in errors.items()}
+    flow = model_flow(model, made.deformation[1:].float(), *video.shape[-2:])
+    figures["flow_epe"] = counted_mean((flow - truth.flow).norm(dim=-1), truth.displaced)
+    figures["flow_epe_zero"] = counted_mean(truth.flow.norm(dim=-1), truth.displaced)
+    return figures | published
 
 
-def _mean(values: list[float]) -> float:
-    """Mean over clips; a clip without the thing measured (NaN) does not count."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def clip_figures(model: MonkeyNet, clip: Clip, made: Animation) -> Figures:
+    """:func:`pixel_figures` without the counts; NaN where nothing moves."""
+    found = pixel_figures(model, clip, made)
+    return {name: math.nan if figure.value is None else figure.value for name, figure in found.items()}
