@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.data.datasets import Clip
     from monkeynet_edu.data.video import Frames
     from monkeynet_edu.doctor import Finding
+    from monkeynet_edu.experiments import Reproduction
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.training import Budget, Recipe, Report, Run
 
@@ -760,8 +761,9 @@ def reproduce(
     places = experiments.Places(out or (data_small() / "results" if budget == "cpu" else Path("runs/results")), runs)
     where = _pick_device(device, precision)
     if only is not None:
-        record = experiments.run_job(experiments.find_job(what, only, how), places, where)
-        typer.echo(f"{only}: " + ", ".join(f"{k} {v}" for k, v in record["figures"].items()))
+        figures = experiments.run_job(experiments.find_job(what, only, how), places, where)["figures"]
+        means = [f"{name} {value}" for name, value in figures.items() if isinstance(value, float)]
+        typer.echo(f"{only}: {', '.join(means)}")
         return
 
     def command(job: experiments.Job) -> list[str]:
@@ -776,9 +778,22 @@ def reproduce(
         raise StopError(f"stopped; every run kept what it reached in {runs}; the same command goes on") from None
     for name in came.absent:
         _say(f"{name}: not available here; the table has the paper's figures alone")
+    for name, why in came.stale.items():
+        _say(f"{name}: {why}; its model is not in {runs}, so it stays as it is")
+    if came.finished:
+        _say_table(experiments.report(what, how, places, chosen), places.records(what.name, how.name))
     if came.failed:
         _say(f"{len(came.failed)} runs failed: {', '.join(came.failed)}; the same command tries them again")
         raise typer.Exit(1)
+
+
+def _say_table(found: Reproduction, folder: Path) -> None:
+    """Prints an experiment's table and words, and writes page and picture."""
+    files = found.save(folder)
+    _table(found.title, found.columns, found.rows)
+    for line in [*found.differences, *found.orders, *found.remarks]:
+        typer.echo(f"- {line}")
+    typer.echo(", ".join(map(str, files)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- data

@@ -19,8 +19,10 @@ from monkeynet_edu.experiments.plans import find_job as find_job
 from monkeynet_edu.experiments.plans import jobs_of as jobs_of
 from monkeynet_edu.experiments.plans import variant_config as variant_config
 from monkeynet_edu.experiments.plans import variant_recipe as variant_recipe
+from monkeynet_edu.experiments.records import Places as Places
+from monkeynet_edu.experiments.reports import Reproduction as Reproduction
+from monkeynet_edu.experiments.reports import report as report
 from monkeynet_edu.experiments.reproduction import reproduce as reproduce
-from monkeynet_edu.experiments.runs import Places as Places
 from monkeynet_edu.experiments.runs import run_job as run_job
 from monkeynet_edu.experiments.statistics import order_stability as order_stability
 from monkeynet_edu.experiments.statistics import paired_bootstrap as paired_bootstrap

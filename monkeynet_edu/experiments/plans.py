@@ -16,6 +16,7 @@ from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.keypoints import DetectorConfig
 from monkeynet_edu.model import MonkeyNetConfig, preset
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
+from monkeynet_edu.prediction import PredictorConfig, PredictorRecipe
 from monkeynet_edu.training import Recipe, recipe_for
 
 Task = Literal["reconstruction", "prediction"]
@@ -179,6 +180,9 @@ class Effort:
         seeds: how many, where nothing else is asked for.
         shipped: of the shipped test clips, this many are measured.
         unseen: so many clips of further unseen characters are measured too.
+        landmark_clips: from which true joints are told from keypoints.
+        predictor_clips: whole clips whose keypoints a predictor learns from.
+        predictor_steps: of its training.
         checkpoint: seconds between checkpoints.
         note: marks everything that comes of it, or empty.
     """
@@ -190,15 +194,18 @@ class Effort:
     seeds: int
     shipped: int
     unseen: int
+    landmark_clips: int
+    predictor_clips: int
+    predictor_steps: int
     checkpoint: float = 120.0
     note: str = ""
 
 
 BUDGETS: dict[str, Effort] = {
-    "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 5.0, SMOKE_NOTE),
+    "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 4, 4, 4, 5.0, SMOKE_NOTE),
     # 0.45 s a step on two quiet cores (mini, 16 pairs, bf16): 12 minutes.
-    "cpu": Effort("cpu", 1600, 1000, 12, 2, 20, 20),
-    "gpu": Effort("gpu", 5000, 1000, 12, 2, 20, 20),
+    "cpu": Effort("cpu", 1600, 1000, 12, 2, 20, 20, 100, 300, 600),
+    "gpu": Effort("gpu", 5000, 1000, 12, 2, 20, 20, 100, 300, 600),
 }
 
 
@@ -332,7 +339,15 @@ class Job:
         """How it is trained."""
         return variant_recipe(self.config, self.data, self.seed)
 
-    def identity(self) -> dict[str, Any]:
+    @property
+    def predictor(self) -> tuple[PredictorConfig, PredictorRecipe] | None:
+        """Of the keypoints to come, for the task prediction: the paper's deterministic form."""
+        if self.task != "prediction":
+            return None
+        config = PredictorConfig(self.config.detector.keypoints)
+        return config, PredictorRecipe(steps=self.effort.predictor_steps, seed=self.seed)
+
+    def training_identity(self) -> dict[str, Any]:
         """Everything that decides the trained model, as JSON values: two runs of one name must agree in it."""
         plan = {
             "variant": self.variant,
@@ -345,8 +360,22 @@ class Job:
             "config": asdict(self.config),
             "recipe": asdict(self.recipe),
         }
-        values: dict[str, Any] = json.loads(json.dumps(plan))
-        return values
+        return _json_values(plan)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides a record's figures, as JSON values: the model, the predictor, the clips."""
+        plan = {"test_clips": [self.effort.shipped, self.effort.unseen], **self.training_identity()}
+        if self.predictor is not None:
+            config, how = self.predictor
+            plan |= {"predictor_clips": self.effort.predictor_clips}
+            plan |= {"predictor_config": asdict(config), "predictor_recipe": asdict(how)}
+        return _json_values(plan)
+
+
+def _json_values(plan: dict[str, Any]) -> dict[str, Any]:
+    """What a JSON file would give back."""
+    values: dict[str, Any] = json.loads(json.dumps(plan))
+    return values
 
 
 def job_of(what: Experiment, method: str, data: str, seed: int, how: Effort) -> Job:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from monkeynet_edu.experiments.measuring import outdated
 from monkeynet_edu.experiments.plans import Effort, Experiment, Job, choose_methods, jobs_of
 from monkeynet_edu.experiments.pool import Pool, default_jobs
-from monkeynet_edu.experiments.runs import Places, missing_figures, read_record
+from monkeynet_edu.experiments.records import Places, read_record
 from monkeynet_edu.model import Device
+from monkeynet_edu.training import CHECKPOINT_FILE
 
 
 @dataclass(frozen=True)
@@ -18,26 +20,34 @@ class Progress:
     Attributes:
         finished: runs that have a record.
         failed: run → why it has none.
+        stale: records that want measuring again but whose models are not here, and why.
         absent: rows of the paper's table that cannot be run here.
     """
 
     finished: list[Job]
     failed: dict[str, str]
+    stale: dict[str, str]
     absent: list[str]
 
 
-def unfinished(jobs: Sequence[Job], places: Places, device: Device) -> list[Job]:
-    """Runs without a record, or whose record lacks figures that can be computed now.
+def unfinished(jobs: Sequence[Job], places: Places, device: Device) -> tuple[list[Job], dict[str, str]]:
+    """Runs that are left to do, and records that want measuring again although no model of theirs is here.
+
+    The latter, shipped results for instance, stay as they are.
 
     Raises:
         UserError: a record is broken, or of another configuration.
     """
-    left = []
+    left: list[Job] = []
+    stale: dict[str, str] = {}
     for job in jobs:
         path = places.record(job)
-        if not path.is_file() or missing_figures(read_record(path, job), job, device):
+        reason = outdated(read_record(path, job), job, device) if path.is_file() else "not there"
+        if reason and path.is_file() and not (places.run(job) / CHECKPOINT_FILE).is_file():
+            stale[str(path)] = reason
+        elif reason:
             left.append(job)
-    return left
+    return left, stale
 
 
 def reproduce(
@@ -69,8 +79,8 @@ def reproduce(
     rows, absent = choose_methods(what, methods)
     wanted = jobs_of(what, rows, range(seeds or how.seeds), how)
     pool = Pool(places, command, jobs or default_jobs())
-    todo = unfinished(wanted, places, device)
+    todo, stale = unfinished(wanted, places, device)
     if todo:
         pool.work(todo)
     done = [job for job in wanted if places.record(job).is_file()]
-    return Progress(done, pool.failed, absent)
+    return Progress(done, pool.failed, stale, absent)

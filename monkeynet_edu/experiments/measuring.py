@@ -1,0 +1,108 @@
+"""What is measured of a run's model, on what, and with which networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from monkeynet_edu import metrics
+from monkeynet_edu.data.datasets import open_dataset
+from monkeynet_edu.data.sprites import Clip, held_out_clips, training_clips
+from monkeynet_edu.evaluators import Evaluators, evaluators_for
+from monkeynet_edu.experiments.plans import Job
+from monkeynet_edu.experiments.records import Values
+from monkeynet_edu.model import Device, MonkeyNet
+from monkeynet_edu.prediction import Predictor, PredictorConfig
+
+UNSEEN_SEED = 5_000  # of the further test clips; the shipped ones have another
+LANDMARK_SEED = 6_000  # of the clips from which joints are learned: the same for every seed of a run
+PROBE_FRAMES = 3
+
+
+def measured_clips(job: Job) -> list[Clip]:
+    """Clips of characters that no training saw: the shipped ones, then further ones."""
+    shipped = open_dataset(job.data, "test")[: job.effort.shipped]
+    unseen = held_out_clips(job.data, UNSEEN_SEED, job.effort.unseen, job.config.frame_size)
+    return [*shipped, *(replace(clip, name=f"unseen-{clip.name}") for clip in unseen)]
+
+
+def measure(
+    model: MonkeyNet, predictor: Predictor | None, clips: Sequence[Clip], job: Job, device: Device
+) -> metrics.Evaluation:
+    """All figures of a run, over all clips and of each.
+
+    Args:
+        model: trained.
+        predictor: trained, for the task prediction.
+        clips: to measure on.
+        job: what its data and task are.
+        device: where and how exactly.
+    """
+    known = training_clips(job.data, LANDMARK_SEED, job.effort.landmark_clips, job.config.frame_size)
+    learned = known if job.task == "reconstruction" else None
+    return metrics.measure(model, clips, device, job.task, _networks(job.data), predictor, learned)
+
+
+def clip_values(found: metrics.Evaluation) -> dict[str, list[float | None]]:
+    """Figures of single clips by name, in the order of the clips; None where a clip has no such figure."""
+    names = dict.fromkeys(name for row in found.rows for name in row)
+    return {name: [row[name].value if name in row else None for row in found.rows] for name in names}
+
+
+@lru_cache(maxsize=8)
+def _networks(data: str) -> Evaluators:
+    return evaluators_for(data)
+
+
+@lru_cache(maxsize=8)
+def instruments(data: str) -> Values:
+    """Fingerprints of the networks that measure: figures of different ones must not stand in one table."""
+    networks = _networks(data)
+    named = {"detector": networks.detector, "embedder": networks.embedder, "features": networks.features}
+    return {name: _fingerprint(network) for name, network in named.items()}
+
+
+def _fingerprint(network: object) -> str | None:
+    if not isinstance(network, nn.Module):
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+_computable: dict[tuple[str, str], frozenset[str]] = {}
+
+
+def computable(job: Job, device: Device) -> frozenset[str]:
+    """Names of the figures of single clips that can be computed now, for a job's data and task.
+
+    ``metrics`` itself is asked, once for each data set and task, with an untrained model and a few frames.
+    """
+    key = job.data, job.task
+    if key not in _computable:
+        whole = open_dataset(job.data, "test")[0]
+        truth = None if whole.truth is None else whole.truth.at(range(PROBE_FRAMES))
+        clip = replace(whole, frames=whole.frames[:PROBE_FRAMES], truth=truth)
+        torch.manual_seed(0)
+        predictor = Predictor(PredictorConfig(job.config.detector.keypoints)) if job.task == "prediction" else None
+        small = replace(job, effort=replace(job.effort, landmark_clips=2))
+        found = measure(MonkeyNet(job.config).to(device.device), predictor, [clip], small, device)
+        _computable[key] = frozenset(clip_values(found))
+    return _computable[key]
+
+
+def outdated(record: Values, job: Job, device: Device) -> str | None:
+    """Why a record must be measured again, or None: figures that it lacks, or networks that have changed since."""
+    networks = instruments(job.data)
+    changed = [name for name, mark in networks.items() if record["instruments"].get(name) != mark]
+    if changed:
+        return f"measured with another {' and '.join(changed)}"
+    lacking = sorted(computable(job, device) - set(record["per_clip"]))
+    return f"lacks {', '.join(lacking)}" if lacking else None
