@@ -20,7 +20,7 @@ from monkeynet_edu.prediction import PredictorConfig, PredictorRecipe
 from monkeynet_edu.training import Recipe, recipe_for
 
 Task = Literal["reconstruction", "prediction"]
-BudgetName = Literal["smoke", "cpu", "gpu"]
+BudgetName = Literal["smoke", "short", "cpu", "gpu"]
 SMOKE_NOTE = "smoke: not a result"
 
 # ------------------------------------------------------------------------------------------------------------ variants
@@ -203,7 +203,8 @@ class Effort:
 
 BUDGETS: dict[str, Effort] = {
     "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 4, 4, 4, 5.0, SMOKE_NOTE),
-    # 0.45 s a step on two quiet cores (mini, 16 pairs, bf16): 12 minutes.
+    # 0.45 s a step on two quiet cores (mini, 16 pairs, bf16): 4.5 and 12 minutes.
+    "short": Effort("short", 600, 1000, 12, 2, 20, 20, 100, 300, 600),
     "cpu": Effort("cpu", 1600, 1000, 12, 2, 20, 20, 100, 300, 600),
     "gpu": Effort("gpu", 5000, 1000, 12, 2, 20, 20, 100, 300, 600),
 }
