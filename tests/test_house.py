@@ -46,8 +46,8 @@ LAYERS = [
     "alignment",
     "animation",
     "prediction",
-    "metrics",
     "evaluators",
+    "metrics",
     "baselines",
     "experiments",
     "widgets",
@@ -254,7 +254,7 @@ def test_the_repository_stays_small() -> None:
 def test_data_small_stays_small() -> None:
     small = {name: size for name, size in tracked_sizes().items() if name.startswith("data_small/")}
     weights = {name: size for name, size in small.items() if name.endswith(".safetensors")}
-    assert sum(weights.values()) <= 12 * MIB
+    assert sum(weights.values()) <= 18 * MIB
     assert sum(small.values()) - sum(weights.values()) <= 12 * MIB
 
 
