@@ -12,10 +12,10 @@ from torch import Tensor
 
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import statistics
-from monkeynet_edu.experiments.plans import COUNTS, METHODS, Effort, Experiment, job_of
+from monkeynet_edu.experiments.plans import COUNTS, METHODS, Effort, Experiment, Task, job_of
 from monkeynet_edu.experiments.records import Places, Values, read_record
 
-RANKED_BY = ("akd", "l1_moving")
+RANKED_BY: dict[Task, tuple[str, ...]] = {"reconstruction": ("akd", "l1_moving"), "prediction": ("aed",)}
 """Figures by which methods are ranked; those that the records lack are passed over, which is said."""
 
 LABELS = {
@@ -61,7 +61,7 @@ PAPER: dict[tuple[str, str, str], PaperFigures] = {
 """The paper's figures, on the real data sets that the miniatures stand for. Its AKD is the published form."""
 
 PAPER_NAMES = {"mini-taichi": "Tai-Chi", "mini-nemo": "Nemo", "mini-bair": "Bair"}
-PAPER_FIGURE = {"akd": "akd", "l1_moving": "l1", "l1": "l1", "fid": "fid"}
+PAPER_FIGURE = {"akd": "akd", "l1_moving": "l1", "aed": "aed"}
 """Which figure of the paper stands beside ours; it has none of moving pixels alone."""
 
 
@@ -196,10 +196,9 @@ class Claim:
 
 def verdict(share: float) -> str:
     """Says what a share of bootstrap draws allows to say about an order."""
-    said = f"{100 * share:.0f} % of the draws"
-    if share >= statistics.SURE:
-        return f"holds in {said}"
-    return f"reversed (holds in {said})" if share <= 1 - statistics.SURE else f"not decided (holds in {said})"
+    said = f"in {100 * share:.0f} % of the draws"
+    kind = statistics.decided(share)
+    return f"holds {said}" if kind == "holds" else f"{kind} (holds {said})"
 
 
 @dataclass(frozen=True)

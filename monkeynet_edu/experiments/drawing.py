@@ -39,7 +39,7 @@ def draw(
 
 def _figures(what: Experiment, outcomes: Sequence[Outcome]) -> list[str]:
     """What is shown: what methods are ranked by; for the task prediction FID first."""
-    wanted = ("fid", *RANKED_BY) if what.task == "prediction" else RANKED_BY
+    wanted = ("fid", *RANKED_BY[what.task]) if what.task == "prediction" else RANKED_BY[what.task]
     there = [name for name in wanted if any(math.isfinite(o.mean(name)) for o in outcomes)]
     return there or ["l1"]
 
@@ -55,8 +55,9 @@ def _new(width: float, height: float, title: str) -> Figure:
 def _dots(axis: Axes, place: float, outcome: Outcome, name: str, upright: bool) -> None:
     """The seeds of one method, and their mean as a line across."""
     values = outcome.figures.get(name, [])
-    for seed, value in zip(outcome.seeds, values, strict=False):
-        x, y = (place, value) if upright else (value, place)
+    for i, (seed, value) in enumerate(zip(outcome.seeds, values, strict=False)):
+        beside = place + 0.14 * (i - (len(values) - 1) / 2)  # equal values stay apart
+        x, y = (beside, value) if upright else (value, beside)
         axis.plot(x, y, _MARKERS[seed % len(_MARKERS)], color=_INK, markersize=5, markerfacecolor="#808080", zorder=3)
     mean = outcome.mean(name)
     if upright:
@@ -145,7 +146,7 @@ def _differences(axis: Axes, what: Experiment, data: str, own: Sequence[Outcome]
     axis.set_xlabel(f"{ours} against {METHODS[reference].title}, % (95 % interval)", fontsize=9)
     if base is not None:
         axis.plot([], [], "D", color=_PAPER_INK, markerfacecolor="none", label=f"the paper's {theirs_label}")
-    axis.plot([], [], "o-", color=_INK, label="here")
+    axis.plot([], [], "o-", color=_INK, label="in miniature")
     axis.legend(fontsize=7, loc="best")
     return f"Against {METHODS[reference].title}: " + ", ".join(words)
 

@@ -247,18 +247,18 @@ class Experiment:
 EXPERIMENTS: dict[str, Experiment] = {
     e.name: e
     for e in (
-        Experiment("table2", "Table 2: ablations, reconstruction", "reconstruction", tuple(VARIANTS)),
-        Experiment("fig7", "Figure 7: number of keypoints, reconstruction", "reconstruction", tuple(COUNTS)),
+        Experiment("table2", "Table 2 in miniature: ablations", "reconstruction", tuple(VARIANTS)),
+        Experiment("fig7", "Figure 7 in miniature: number of keypoints", "reconstruction", tuple(COUNTS)),
         Experiment(
             "table1",
-            "Table 1: reconstruction, rivals",
+            "Table 1 in miniature: reconstruction",
             "reconstruction",
             ("x2face", "ours"),
             ("mini-taichi", "mini-nemo", "mini-bair"),
         ),
         Experiment(
             "table3",
-            "Table 3: image to video, rivals",
+            "Table 3 in miniature: image to video",
             "prediction",
             ("mocogan", "cmm-net", "sv2p", "ours"),
             ("mini-taichi", "mini-nemo", "mini-bair"),

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.experiments.plans import Job
+from monkeynet_edu.experiments.plans import Effort, Experiment, Job
+from monkeynet_edu.paths import data_small
 
 DIGITS = 5
 FIELDS = ("identity", "figures", "per_clip", "clips", "instruments")
@@ -44,6 +45,12 @@ class Places:
     def run(self, job: Job) -> Path:
         """Run folder of the model that a job needs; jobs that differ in the task alone share it."""
         return self.runs / job.effort.name / f"{job.variant}-{job.data}-seed{job.seed}"
+
+
+def default_results(what: Experiment, how: Effort) -> Path:
+    """Where records lie if nothing is said: the shipped ones where there are such of this budget, else the working folder."""
+    shipped = Places(data_small() / "results", Path())
+    return shipped.results if shipped.records(what.name, how.name).is_dir() else Path("runs/results")
 
 
 def write_json(path: Path, values: Values) -> None:

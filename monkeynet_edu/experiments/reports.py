@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.experiments import comparison, drawing
+from monkeynet_edu.experiments import comparison, drawing, statistics
 from monkeynet_edu.experiments.comparison import LABELS, PAPER, PAPER_FIGURE, PAPER_NAMES, RANKED_BY, Comparison, Outcome
 from monkeynet_edu.experiments.plans import METHODS, Effort, Experiment, choose_methods
 from monkeynet_edu.experiments.records import Places, Values
@@ -108,7 +108,7 @@ def report(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
         what,
         outcomes,
         comparisons,
-        f"{what.title}, budget {how.name}{f' ({how.note})' if how.note else ''}",
+        _title(what, how, outcomes),
         columns,
         _rows(what, outcomes, absent),
         [line for found in comparisons.values() for line in _difference_lines(found)],
@@ -117,10 +117,15 @@ def report(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
     )
 
 
+def _title(what: Experiment, how: Effort, outcomes: Sequence[Outcome]) -> str:
+    notes = dict.fromkeys(str(record["note"]) for outcome in outcomes for record in outcome.records if "note" in record)
+    return f"{what.title} (budget {how.name}{''.join(f'; {note}' for note in notes)})"
+
+
 def _comparisons(what: Experiment, outcomes: Sequence[Outcome]) -> dict[tuple[str, str], Comparison]:
     found = {}
     for data in what.data:
-        for figure in RANKED_BY:
+        for figure in RANKED_BY[what.task]:
             came = comparison.compare(what, [o for o in outcomes if o.data == data], figure)
             if came is not None:
                 found[data, figure] = came
@@ -198,11 +203,18 @@ def _difference_lines(found: Comparison) -> list[str]:
 
 def _order_lines(what: Experiment, data: str, found: Comparison) -> list[str]:
     label = LABELS[found.figure]
-    lines = [f"Ranked by {label}, best first: {', '.join(METHODS[name].title for name in found.ranking)}."]
+    lines = [f"Ranked by {label}, best first: {', '.join(METHODS[name].title for name in found.ranking)}. {_count(found)}"]
     for claim in found.claims:
         better, worse = METHODS[claim.better].title, METHODS[claim.worse].title
         lines.append(f"{label}, {better} below {worse}{_paper_pair(what, data, found.figure, claim)}: {claim.words()}.")
     return lines
+
+
+def _count(found: Comparison) -> str:
+    """How many of the paper's orders hold."""
+    kinds = [statistics.decided(claim.share) for claim in found.claims]
+    said = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    return f"Of the paper's {len(kinds)} orders: {said}." if kinds else ""
 
 
 def _paper_pair(what: Experiment, data: str, figure: str, claim: comparison.Claim) -> str:
@@ -234,7 +246,7 @@ def _remarks(
     said += [f"No record yet: {', '.join(absent)}."] if absent else []
     uneven = len({outcome.seeds for outcome in outcomes}) > 1
     said += ["Not every row has the same seeds: rows are compared on those that all share."] if uneven else []
-    missing = [LABELS[name] for name in RANKED_BY if not any(figure == name for _, figure in comparisons)]
+    missing = [LABELS[name] for name in RANKED_BY[what.task] if not any(figure == name for _, figure in comparisons)]
     if len(outcomes) > len(what.data):
         said += [f"Not ranked by {name}: not measured on at least two shared clips." for name in missing]
     if comparisons:

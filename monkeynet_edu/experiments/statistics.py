@@ -14,6 +14,13 @@ DRAWS = 10_000
 SURE = 0.95  # share of the draws from which on an order is said to hold
 
 
+def decided(share: float) -> str:
+    """What a share of the draws says of an order: ``holds``, ``reversed`` or ``not decided``."""
+    if share >= SURE:
+        return "holds"
+    return "reversed" if share <= 1 - SURE else "not decided"
+
+
 def paired_bootstrap(a: Tensor, b: Tensor, draws: int, generator: torch.Generator) -> tuple[float, float]:
     """The 95 % interval of mean(a - b) over clips, by the percentiles of a paired bootstrap (Efron 1979).
 
