@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from monkeynet_edu import animation
+from monkeynet_edu.alignment import covariance_root, fingerprint
 from monkeynet_edu.animation import Animation
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import to_tensor
@@ -42,8 +43,11 @@ State = tuple[Tensor, Tensor]
 FRAMES = 32
 """Length of the paper's predicted films, the first frame included."""
 
-LEAST_COVARIANCE = 1e-4
-"""Added to the variances of predicted covariances, in squared lattice units (a third of a pixel at 64×64): AᵀA may be
+FORMAT = "monkeynet_edu predictor"
+"""What the header of a predictor's file says."""
+
+LEAST_COVARIANCE = 1e-5
+"""Added to the variances of predicted covariances, in squared lattice units (a tenth of a pixel at 64×64): AᵀA may be
 singular, and the heatmaps need its inverse."""
 
 MOST_MEAN = 0.999
@@ -93,19 +97,6 @@ def covariance_from_factor(raw: Tensor) -> Tensor:
     return factor.mT @ factor
 
 
-def covariance_root(cov: Tensor) -> Tensor:
-    """The symmetric R with R·R = Σ, for positive semi-definite Σ (..., 2, 2), in closed form.
-
-    R = (Σ + √det Σ·I) / √(tr Σ + 2√det Σ), after Cayley and Hamilton; it is the factor that :func:`covariance_from_factor`
-    undoes. The zero matrix gives (nearly) zero.
-    """
-    a, b, c, d = cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 0], cov[..., 1, 1]
-    root = (a * d - b * c).clamp_min(1e-12).sqrt()[..., None, None]
-    trace = (a + d)[..., None, None]
-    eye = torch.eye(2, dtype=cov.dtype, device=cov.device)
-    return (cov + root * eye) / (trace + 2 * root).sqrt()
-
-
 def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean |prediction - target| over the frames that are there.
 
@@ -150,6 +141,23 @@ def motion_amplitude(means: Tensor) -> Tensor:
     moved = means[:, 1:] - means[:, :1]
     distance: Tensor = moved.norm(dim=-1)  # (B, T-1, K)
     return distance.mean(dim=(1, 2))
+
+
+def first_latents(which: Tensor, noise: Tensor) -> Tensor:
+    """Draws first states of the form with several futures: near one of L corners each.
+
+    Independent Gaussian draws would repeat themselves: of five, two or three would go the same way. Drawn in strata, any L
+    futures in a row start near L different corners; the noise tells two near the same corner apart.
+
+    Args:
+        which: (...) whole numbers, the future's number; modulo L it is the corner.
+        noise: (..., L), standard normal.
+
+    Returns:
+        (..., L): the corner's unit vector plus a quarter of the noise.
+    """
+    corners = torch.eye(noise.shape[-1], dtype=noise.dtype, device=noise.device)
+    return corners[which % noise.shape[-1]] + 0.25 * noise
 
 
 def future_errors(futures: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -202,7 +210,7 @@ class PredictorConfig:
         layers: LSTM layers.
         covariance: ``factor``: covariances are predicted as AᵀA; ``first``: the first frame's are kept.
         form: ``single``: one future (the paper's); ``several``: the first state is drawn at random.
-        latent: numbers that are drawn for the first state (``several`` only).
+        latent: L, how many different directions there are, see :func:`first_latents` (``several`` only).
         feedback: what enters after the first frame: the ``previous`` output, or ``zeros`` (published).
         frames: longest sequence in training, the first frame included.
 
@@ -215,7 +223,7 @@ class PredictorConfig:
     layers: int = 1
     covariance: CovarianceForm = "factor"
     form: Form = "single"
-    latent: int = 8
+    latent: int = 5
     feedback: Feedback = "previous"
     frames: int = FRAMES
 
@@ -251,11 +259,15 @@ class Predictor(nn.Module):
     Each output is its input plus what the network says, so an untrained network repeats the frame that it is given;
     means are added before tanh, which keeps them in (-1, 1), covariances as factors before AᵀA. With ``feedback="zeros"``
     there is nothing to add to, as in the published code.
+
+    Attributes:
+        config: its configuration.
+        weights: :func:`monkeynet_edu.alignment.fingerprint` of the model whose keypoints it learned; empty: not known.
     """
 
-    def __init__(self, config: PredictorConfig) -> None:
+    def __init__(self, config: PredictorConfig, weights: str = "") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.weights = config, weights
         self.lstm = nn.LSTM(config.features, config.hidden, config.layers, batch_first=True)
         self.output = nn.Linear(config.hidden, config.features)
         nn.init.normal_(self.output.weight, std=0.01)
@@ -287,8 +299,10 @@ class Predictor(nn.Module):
         means = torch.tanh(torch.atanh(x[..., : 2 * k].clamp(-MOST_MEAN, MOST_MEAN)) + raw[..., : 2 * k])
         if self.config.covariance == "first":
             return means
-        factor = covariance_root(vector_covariances(x, k)).flatten(-2) + torch.unflatten(raw[..., 2 * k :], -1, (k, 4))
-        cov = covariance_from_factor(factor) + LEAST_COVARIANCE * torch.eye(2, dtype=x.dtype, device=x.device)
+        floor = LEAST_COVARIANCE * torch.eye(2, dtype=x.dtype, device=x.device)
+        # The root of the input is the factor that gives it again; the floor keeps it finite where zeros are fed.
+        factor = covariance_root(vector_covariances(x, k) + floor).flatten(-2)
+        cov = covariance_from_factor(factor + torch.unflatten(raw[..., 2 * k :], -1, (k, 4))) + floor
         return torch.cat([means, cov.flatten(-3)], dim=-1)
 
     def run_freely(self, first: Tensor, length: int, latent: Tensor | None = None) -> Tensor:
@@ -313,7 +327,8 @@ class Predictor(nn.Module):
         Args:
             first: (B, K), the keypoints of each picture.
             frames: how many, the first included; more than in training are possible, and less sure.
-            seed: of the first state (``several``); with ``single`` every seed gives the same.
+            seed: which future (``several``): the first state is drawn with it, and ``latent`` seeds in a row go different
+                ways; with ``single`` every seed gives the same.
 
         Returns:
             Keypoints (B, frames, K) on the device of ``first``; frame 0 is the input itself.
@@ -327,7 +342,8 @@ class Predictor(nn.Module):
         latent = None
         if self.config.form == "several":
             drawn = torch.Generator().manual_seed(seed)
-            latent = torch.randn(len(start), self.config.latent, generator=drawn).to(weights)
+            noise = torch.randn(len(start), self.config.latent, generator=drawn)
+            latent = first_latents(torch.full((len(start),), seed), noise).to(weights)
         still = Keypoints(first.mean[:, None], first.cov[:, None])
         if frames == 1:
             return still
@@ -355,6 +371,10 @@ class Predictor(nn.Module):
         if model.config.detector.keypoints != self.config.keypoints:
             raise _other_keypoints(self.config.keypoints, model.config.detector.keypoints, "model")
 
+    def knows(self, model: MonkeyNet) -> bool:
+        """Whether it learned this model's keypoints: those of another model number other parts of the figure."""
+        return self.weights == fingerprint(model)
+
     def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Writes one safetensors file with the configuration in its header; beside its place, then renamed.
 
@@ -362,7 +382,8 @@ class Predictor(nn.Module):
             UserError: it cannot be written there.
         """
         tensors = {name: t.to(dtype) for name, t in self.state_dict().items()}
-        save_tensors(Path(path), tensors, {"format": "monkeynet_edu predictor", "config": json.dumps(asdict(self.config))})
+        header = {"format": FORMAT, "config": json.dumps(asdict(self.config)), "weights": self.weights}
+        save_tensors(Path(path), tensors, header)
 
     @staticmethod
     def load(path: str | Path) -> Predictor:
@@ -376,13 +397,13 @@ class Predictor(nn.Module):
             raise UserError(f"{path}: expected a predictor (.safetensors), got no file; check the path")
         try:
             tensors, header = load_tensors(path)
-            config = PredictorConfig.from_json(header["config"] if "predictor" in header.get("format", "") else "null")
+            config = PredictorConfig.from_json(header["config"] if header.get("format") == FORMAT else "null")
         except ValueError as error:
             raise UserError(
                 f"{path}: expected a predictor that `monkeynet-edu train-predictor` wrote, got a foreign or damaged file; "
                 "train one, or take a shipped one (data_small/weights/*.predictor.safetensors)"
             ) from error
-        predictor = Predictor(config)
+        predictor = Predictor(config, header.get("weights", ""))
         load_weights(predictor, {name: t.float() for name, t in tensors.items()}, str(path))
         return predictor.eval()
 
@@ -439,7 +460,6 @@ class PredictorRecipe:
         learning_rate: at the start.
         patience: looks at the clips set aside, one every ``look`` steps, without progress before the rate is halved.
         look: steps between two looks.
-        futures: N of the best-of-N criterion (``several`` only).
         share: weight of all futures against the best one, see :func:`several_loss`.
         diversity: weight of the distance between futures.
         feeding: what the network reads in training: its own outputs (``free``, as when it is used) or the true frames
@@ -452,7 +472,6 @@ class PredictorRecipe:
     learning_rate: float = 1e-3
     patience: int = 4
     look: int = 20
-    futures: int = 5
     share: float = 0.1
     diversity: float = 0.0
     feeding: Literal["free", "teacher"] = "free"
@@ -460,7 +479,7 @@ class PredictorRecipe:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        for name, least in (("steps", 1), ("batch_size", 1), ("patience", 0), ("look", 1), ("futures", 1), ("seed", 0)):
+        for name, least in (("steps", 1), ("batch_size", 1), ("patience", 0), ("look", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"predictor {name}: expected at least {least}, got {getattr(self, name)}; correct it")
         if not 0 < self.learning_rate < math.inf:
@@ -518,7 +537,9 @@ def sequence_loss(
     inputs, targets = shifted(windows)
     there = mask[:, 1:]
     if predictor.config.form == "several":
-        latent = torch.randn(len(windows), recipe.futures, predictor.config.latent, generator=generator).to(windows)
+        count = predictor.config.latent
+        noise = torch.randn(len(windows), count, count, generator=generator).to(windows)
+        latent = first_latents(torch.arange(count), noise)
         futures = predictor.futures(windows[:, 0], targets.shape[1], latent)
         errors = future_errors(futures, targets, there)
         return several_loss(errors, future_spread(futures, there), recipe.share, recipe.diversity)
@@ -528,7 +549,11 @@ def sequence_loss(
 
 
 def train_predictor(
-    sequences: Sequence[Keypoints], config: PredictorConfig, recipe: PredictorRecipe | None = None, progress: bool = True
+    sequences: Sequence[Keypoints],
+    config: PredictorConfig,
+    recipe: PredictorRecipe | None = None,
+    weights: str = "",
+    progress: bool = True,
 ) -> Training:
     """Trains a predictor on keypoints that a trained Δ found; a tenth of the clips is set aside to choose the weights by.
 
@@ -536,6 +561,7 @@ def train_predictor(
         sequences: keypoints (T, K) of each clip; see :func:`extract`. Clips of a single frame are passed over.
         config: of the network.
         recipe: how; the default where None.
+        weights: fingerprint of the model whose Δ found them, see :class:`Predictor`.
         progress: whether a bar is shown on standard error.
 
     Returns:
@@ -547,7 +573,7 @@ def train_predictor(
     recipe = recipe or PredictorRecipe()
     vectors = [keypoint_vector(k, config.covariance) for k in _usable(sequences, config)]
     torch.manual_seed(recipe.seed)
-    run = _Training(Predictor(config), vectors, recipe)
+    run = _Training(Predictor(config, weights), vectors, recipe)
     with suppress(KeyboardInterrupt), tqdm(total=recipe.steps, desc="training", unit="step", disable=not progress) as bar:
         run.go(bar)
     return run.finish()
