@@ -672,6 +672,181 @@ def _beside(picture: Frames, driving: Frames, generated: Frames) -> Frames:
     return show.film_of([row], columns=["source", "driving", "animation"])
 
 
+# ------------------------------------------------------------------------------------------------------------- predict
+
+PredictorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--predictor",
+        help="Trained predictor: a file of train-predictor, or a miniature's name.",
+        metavar="PREDICTOR",
+        show_default="shipped: of the model",
+        rich_help_panel="Model",
+    ),
+]
+
+
+def resolve_predictor(predictor: str | None, model: str | None, net: MonkeyNet) -> Predictor:
+    """Finds and loads what ``--predictor`` names and sees to it that it fits the model.
+
+    Args:
+        predictor: file or miniature's name; None for the shipped one of the model.
+        model: what ``--model`` said.
+        net: that model.
+
+    Raises:
+        UserError: nothing there, not a predictor, for another number of keypoints, or none known for an own model.
+    """
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.prediction import Predictor, shipped_predictor
+
+    name = predictor or model or "mini-taichi"
+    if predictor is None and name not in MINIATURES:
+        raise UserError(
+            f"--predictor: expected one beside a model of your own ({model}), got none; train it with "
+            f"monkeynet-edu train-predictor --model {model} --data YOUR_CLIPS --out FILE"
+        )
+    found = shipped_predictor(name) if name in MINIATURES else Predictor.load(Path(name).expanduser())
+    found.check_fits(net)
+    if not found.knows(net):
+        _say(
+            "warning: the predictor learned the keypoints of other weights, which number other parts of the figure; expect "
+            "nonsense, or train one for this model (monkeynet-edu train-predictor)"
+        )
+    return found
+
+
+@app.command(
+    rich_help_panel="Start",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu predict --source me.png --out film.gif\n\n"
+    "monkeynet-edu predict --source me.png --futures 5 --out five.mp4",
+)
+def predict(
+    source: Annotated[Path, typer.Option("--source", help="Picture to film (of a clip: its first frame).")],
+    out: Annotated[Path, typer.Option("--out", help="Where to: .mp4 .mov .gif .webp, or .png .jpg for a strip of frames.")],
+    futures: Annotated[int, typer.Option("--futures", help="How many films of it, side by side.", metavar="N")] = 1,
+    frames: Annotated[int, typer.Option("--frames", help="Length, the picture included.")] = 32,
+    seed: Annotated[int, typer.Option("--seed", help="Which future; the next ones take the next seeds.", min=0)] = 0,
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 12.0,
+    fit: FitOption = "crop",
+    label: Label = "synthetic",
+    model: ModelOption = None,
+    predictor: PredictorOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Make a film of one still picture: predict how its keypoints move, and draw it.
+
+    Every generated frame is marked as synthetic. Film people only with their consent.
+    """
+    from monkeynet_edu.animation import mark_synthetic
+    from monkeynet_edu.data.video import fit as fit_frames
+    from monkeynet_edu.data.video import read_image, to_frames, to_tensor
+    from monkeynet_edu.prediction import predicted_film
+
+    _check_ending(out)
+    _positive("--futures", futures)
+    if frames < 2:
+        raise UserError(f"--frames: expected at least 2, the picture and one more, got {frames}; leave it out for 32")
+    where = _pick_device(device, precision)
+    net = resolve_model(model, preset).to(where.device)
+    network = resolve_predictor(predictor, model, net)
+    image = to_tensor(fit_frames(read_image(source), net.config.frame_size, fit)[None].copy())[0]
+    _say_domain(net, model, {"picture": image[None]})
+    made = [predicted_film(net, network, image, frames, seed + i, where) for i in range(futures)]
+    _write_futures(out, [mark_synthetic(to_frames(film.prediction), label) for film in made], fps, seed)
+    if futures > 1 and network.config.form == "single":
+        _say("warning: this predictor knows a single future, so all films are the same")
+    typer.echo(f"{out}: {frames} frames, {fps:g} a second" + (f", {futures} futures" if futures > 1 else ""))
+
+
+def _write_futures(out: Path, films: list[Frames], fps: float, seed: int) -> None:
+    """One film as it is; several side by side; as a picture, a strip of frames each, one below the other."""
+    import numpy as np
+
+    from monkeynet_edu import demo as show
+    from monkeynet_edu.data.video import write_image, write_video
+
+    if len(films) == 1:
+        write_video(out, films[0], fps)
+    elif out.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        write_image(out, np.concatenate([np.concatenate(list(film), axis=1) for film in films]))
+    else:
+        names = [f"future {seed + i}" for i in range(len(films))]
+        write_video(out, show.film_of([[show.enlarge(film) for film in films]], columns=names), fps)
+
+
+@app.command(
+    "train-predictor",
+    rich_help_panel="Train and measure",
+    epilog="[bold]Example:[/bold]  monkeynet-edu train-predictor --model mini-nemo --data mini-nemo --out mine.safetensors",
+)
+def train_predictor(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="File for the predictor (.safetensors).")],
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    form: Annotated[
+        Literal["single", "several"], typer.Option("--form", help="One future (the paper's) or several, chosen by a seed.")
+    ] = "several",
+    covariance: Annotated[
+        Literal["factor", "first"], typer.Option("--covariance", help="Predicted, or kept as in the first frame.")
+    ] = "factor",
+    feedback: Annotated[
+        Literal["previous", "zeros"], typer.Option("--feedback", help="What the network reads after the first frame.")
+    ] = "previous",
+    hidden: Annotated[int, typer.Option("--hidden", help="Units of the LSTM.")] = 96,
+    clips: Annotated[int, typer.Option("--clips", help="Clips to generate (miniatures only).")] = 400,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of training.", show_default="the recipe's")] = None,
+    seed: SeedOption = 0,
+    fit: FitOption = "crop",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Train a predictor of keypoints for a trained model (a few minutes).
+
+    The keypoints are found once and kept beside the result; interrupted, the same command goes on from there. Ctrl-C during
+    the training itself saves what was learned.
+    """
+    from dataclasses import replace
+
+    from monkeynet_edu.alignment import fingerprint
+    from monkeynet_edu.prediction import PredictorConfig, PredictorRecipe, extract_cached
+    from monkeynet_edu.prediction import train_predictor as run_training
+
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: expected a name that ends in .safetensors, got {out.suffix or 'no ending'!r}; rename it")
+    where = _pick_device(device, precision)
+    recipe = PredictorRecipe(seed=seed)
+    recipe = recipe if steps is None else replace(recipe, steps=_positive("--steps", steps))
+    net = resolve_model(model, preset, data).to(where.device)
+    source = _whole_clips(data, _positive("--clips", clips), seed, fit, net.config.frame_size)
+    config = PredictorConfig(net.config.detector.keypoints, hidden, covariance=covariance, form=form, feedback=feedback)
+    cache = out.with_name(f"{out.stem}.keypoints.safetensors")
+    try:
+        found = extract_cached(net, source, f"{data}, seed {seed}, {fit}", cache, where)
+    except KeyboardInterrupt:
+        raise StopError(f"stopped; the keypoints found so far are in {cache}, and the same command goes on") from None
+    done = run_training(found, config, recipe, fingerprint(net))
+    done.predictor.save(out)
+    if not done.finished:
+        raise StopError(f"stopped at step {done.steps}; what was learned is in {out}")
+    typer.echo(f"{out}: {done.steps} steps, loss {done.losses[-1]:.4f}, on clips set aside {min(done.set_aside):.4f}")
+    typer.echo(f"keypoints of {len(found)} clips: {cache}, for another training; delete it when done")
+    typer.echo(f"next: monkeynet-edu predict --model {model or data} --predictor {out} --futures 5 --source … --out …")
+
+
+def _whole_clips(data: str, count: int, seed: int, fit: Fit, size: int) -> Sequence[Clip]:
+    """Whole training clips: a miniature's are generated."""
+    from monkeynet_edu.data.datasets import MINIATURES, open_dataset
+    from monkeynet_edu.data.sprites import training_clips
+
+    if data in MINIATURES:
+        return training_clips(data, seed, count, size, None)
+    return open_dataset(data, "train", size=size, seed=seed, fit=fit)
+
+
 # ------------------------------------------------------------------------------------------------------------ evaluate
 
 

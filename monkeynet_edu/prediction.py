@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from tqdm.auto import tqdm
 from monkeynet_edu import animation
 from monkeynet_edu.alignment import covariance_root, fingerprint
 from monkeynet_edu.animation import Animation
-from monkeynet_edu.data.sprites import Clip
+from monkeynet_edu.data.sprites import Clip, SpriteClips
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.keypoints import Keypoints
@@ -49,6 +50,8 @@ FORMAT = "monkeynet_edu predictor"
 LEAST_COVARIANCE = 1e-5
 """Added to the variances of predicted covariances, in squared lattice units (a tenth of a pixel at 64×64): AᵀA may be
 singular, and the heatmaps need its inverse."""
+
+_BLOCK = 50  # clips between two writings of the file of keypoints
 
 MOST_MEAN = 0.999
 """Means are kept within this before atanh, which is infinite at the border."""
@@ -448,6 +451,55 @@ def extract(model: MonkeyNet, clips: Iterable[Clip], device: Device) -> list[Key
         keypoints = animation.detect_clip(model, to_tensor(clip.frames), device)
         found.append(Keypoints(keypoints.mean.float().cpu(), keypoints.cov.float().cpu()))
     return found
+
+
+def one_at_a_time(clips: Sequence[Clip], start: int = 0) -> Iterator[Clip]:
+    """Clips from number ``start`` on; generated ones are drawn and forgotten (hundreds of whole clips fill a memory)."""
+    for index in range(start, len(clips)):
+        if isinstance(clips, SpriteClips):
+            yield SpriteClips(clips.name, clips.seeds[index : index + 1], clips.size, clips.frames)[0]
+        else:
+            yield clips[index]
+
+
+def extract_cached(model: MonkeyNet, clips: Sequence[Clip], name: str, cache: Path, device: Device) -> list[Keypoints]:
+    """:func:`extract`, kept in a file: interrupted, it goes on where it stopped; done, it is read.
+
+    Args:
+        model: finds the keypoints.
+        clips: of the data set.
+        name: of the clips; the file is used again only for the same name, length and model.
+        cache: file, ``.safetensors``.
+        device: where to compute.
+
+    Raises:
+        UserError: the file cannot be written, or see :func:`extract`.
+    """
+    header = {"format": "monkeynet_edu keypoints", "clips": f"{name}, {len(clips)}", "weights": fingerprint(model)}
+    found = _read_keypoints(cache, header)
+    remaining = one_at_a_time(clips, len(found))
+    with tqdm(total=len(clips), initial=len(found), desc="finding keypoints", unit="clip", leave=False) as bar:
+        while block := extract(model, islice(remaining, _BLOCK), device):
+            found += block
+            _write_keypoints(cache, header, found)
+            bar.update(len(block))
+    return found
+
+
+def _write_keypoints(path: Path, header: dict[str, str], found: list[Keypoints]) -> None:
+    tensors = {"mean": torch.cat([k.mean for k in found]), "cov": torch.cat([k.cov for k in found])}
+    save_tensors(path, tensors | {"frames": torch.tensor([len(k) for k in found])}, header)
+
+
+def _read_keypoints(path: Path, header: dict[str, str]) -> list[Keypoints]:
+    """What the file holds, or nothing where there is none for these clips."""
+    try:
+        tensors, theirs = load_tensors(path)
+        frames = tensors["frames"].tolist()
+        parts = zip(torch.split(tensors["mean"], frames), torch.split(tensors["cov"], frames), strict=True)
+    except (UserError, KeyError):
+        return []
+    return [Keypoints(*part) for part in parts] if theirs == header else []
 
 
 @dataclass(frozen=True)
