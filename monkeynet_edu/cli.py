@@ -868,16 +868,7 @@ def evaluate(
     fit: FitOption = "crop",
     model: ModelOption = None,
     preset: PresetOption = None,
-    predictor: Annotated[
-        Path | None,
-        typer.Option(
-            "--predictor",
-            help="Of keypoints, for --task prediction.",
-            metavar="FILE",
-            show_default="shipped: of the data set, else mini-taichi",
-            rich_help_panel="Model",
-        ),
-    ] = None,
+    predictor: PredictorOption = None,
     inception: Annotated[
         str | None,
         typer.Option(
@@ -898,7 +889,7 @@ def evaluate(
     L1 in [0, 1]; akd, flow_epe and landmark_error in pixels; mkr a share. The source (the first frame) is left out and
     every clip counts once; akd_l1, mkr_published, aed_squared and l1_published do as the authors' code instead.
     """
-    from monkeynet_edu.data.datasets import open_dataset
+    from monkeynet_edu.data.datasets import MINIATURES, open_dataset
     from monkeynet_edu.metrics import measure
 
     if predictor is not None and task != "prediction":
@@ -906,7 +897,8 @@ def evaluate(
     where = _pick_device(device, precision)
     open_dataset(dataset, split)  # a mistyped name is complained of before missing weights
     net = resolve_model(model, preset, dataset)
-    foreseen = _predictor(predictor, dataset) if task == "prediction" else None
+    shipped = dataset if model is None and dataset in MINIATURES else model
+    foreseen = resolve_predictor(predictor, shipped, net) if task == "prediction" else None
     networks = _evaluators(dataset, inception)
     bare = networks.detector is None and networks.embedder is None and networks.features is None
     clips = _limited(open_dataset(dataset, split, size=net.config.frame_size, fit=fit), limit)
@@ -922,14 +914,6 @@ def evaluate(
             "monkeynet-edu evaluate --help says what the figures are."
         )
     _say_unmeasured(found, bare)
-
-
-def _predictor(file: Path | None, dataset: str) -> Predictor:
-    """The predictor of --predictor, or the shipped one."""
-    from monkeynet_edu.data.datasets import MINIATURES
-    from monkeynet_edu.prediction import Predictor, shipped_predictor
-
-    return Predictor.load(file) if file else shipped_predictor(dataset if dataset in MINIATURES else "mini-taichi")
 
 
 def _evaluators(dataset: str, inception: str | None) -> Evaluators:
