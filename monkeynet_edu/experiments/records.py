@@ -48,7 +48,7 @@ class Places:
 
 
 def default_results(what: Experiment, how: Effort) -> Path:
-    """Where records lie if nothing is said: the shipped ones where there are such of this budget, else the working folder."""
+    """Where records lie if nothing is said: with the shipped ones of that budget, if there are any, else in ``runs``."""
     shipped = Places(data_small() / "results", Path())
     return shipped.results if shipped.records(what.name, how.name).is_dir() else Path("runs/results")
 

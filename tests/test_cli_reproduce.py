@@ -1,0 +1,169 @@
+"""``monkeynet-edu reproduce``: tables from records, exit codes, and one clear line for every bad input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import test_experiments as made
+
+from monkeynet_edu import cli, experiments
+from monkeynet_edu.experiments import plans, pool
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs ``reproduce`` in this process; nothing is trained unless a test says so."""
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["monkeynet-edu", "reproduce", *map(str, arguments)])
+        monkeypatch.setattr("monkeynet_edu.experiments.reproduction.outdated", lambda *_: None)
+        capsys.readouterr()
+        try:
+            cli.main()
+        except SystemExit as left:
+            code = left.code
+        else:
+            code = 0
+        said = capsys.readouterr()
+        return Done(int(code or 0), said.out, said.err)
+
+    return call
+
+
+def where(folder: Path) -> list[str]:
+    return ["--out", str(folder / "results"), "--runs", str(folder / "runs")]
+
+
+FIGURES: dict[str, list[float | None]] = {"akd": [1.0, 2.0, 4.0], "l1_moving": [0.1, 0.2, 0.3]}
+
+
+def test_finished_runs_give_the_table_without_training(run: Command, tmp_path: Path) -> None:
+    made.fill(tmp_path, "table2", {(m, s): FIGURES for m in experiments.VARIANTS for s in (0, 1)})
+    done = run("table2", *where(tmp_path))
+    assert done.code == 0
+    assert made.NOTE in done.out
+    assert "No F_residual" in done.out
+    assert "not decided" in done.out
+    for name in ("table2.md", "table2.png"):
+        assert (tmp_path / "results" / "table2" / name).is_file()
+
+
+def test_rows_that_are_not_available_are_named_in_one_line(run: Command, tmp_path: Path) -> None:
+    for data in ("mini-taichi", "mini-nemo", "mini-bair"):
+        made.fill(tmp_path, "table1", {("ours", s): FIGURES for s in (0, 1)}, data)
+    done = run("table1", *where(tmp_path))
+    assert done.code == 0
+    if "x2face" not in experiments.METHODS:
+        assert [line for line in done.err.splitlines() if line.startswith("x2face: not available here")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["table4"], "unknown experiment 'table4'"),
+        (["table2", "--budget", "cpus"], "unknown budget 'cpus'"),
+        (["table2", "--methods", "full,noflow"], "unknown method of table2 'noflow'"),
+        (["fig7", "--methods", "full"], "unknown method of fig7 'full'"),
+        (["table2", "--only", "full-seed"], "unknown run of table2 'full-seed'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run: Command, tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = run(*arguments, *where(tmp_path))
+    assert done.code == 2
+    assert done.err.startswith(f"error: {words}")
+    assert len(done.err.strip().splitlines()) == 1
+    assert done.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--jobs"])
+def test_no_seeds_and_no_processes_are_refused(run: Command, option: str) -> None:
+    assert run("table2", option, "0").code == 2
+
+
+def test_a_broken_record_is_named(run: Command, tmp_path: Path) -> None:
+    path = made.places_in(tmp_path).record(experiments.find_job(plans.experiment("table2"), "full-seed0", plans.effort("cpu")))
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    done = run("table2", *where(tmp_path))
+    assert done.code == 2
+    assert str(path) in done.err
+
+
+def test_ctrl_c_says_how_to_go_on_and_leaves_with_130(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool.Pool, "work", interrupted)
+    done = run("table2", *where(tmp_path))
+    assert done.code == 130
+    assert "the same command goes on" in done.err
+
+
+def test_failed_runs_are_named_the_others_tabled_and_the_exit_code_is_1(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.fill(tmp_path, "table2", {(m, 0): FIGURES for m in ("full", "no_flow")})
+
+    def work(self: pool.Pool, todo: list[plans.Job]) -> None:
+        self.failed.update({job.name: "error: no room" for job in todo})
+
+    monkeypatch.setattr(pool.Pool, "work", work)
+    done = run("table2", "--seeds", "1", *where(tmp_path))
+    assert done.code == 1
+    assert "no_source-seed0" in done.err
+    assert "full-seed0" not in done.err
+    assert "No F" in done.out
+    assert "No record yet: No F_residual" in done.out.replace("\n", " ")
+
+
+def test_a_process_is_given_its_run_and_every_option(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def work(self: pool.Pool, todo: list[plans.Job]) -> None:
+        seen.extend(self.command(job) for job in todo)
+
+    monkeypatch.setattr(pool.Pool, "work", work)
+    run("fig7", "--methods", "k4,k10", "--seeds", "1", "--budget", "smoke", "--device", "cpu", *where(tmp_path))
+    assert [command[2:7] for command in seen] == [
+        ["monkeynet_edu", "reproduce", "fig7", "--only", "k4-seed0"],
+        ["monkeynet_edu", "reproduce", "table2", "--only", "full-seed0"],
+    ]
+    for command in seen:
+        options = dict(zip(command[7::2], command[8::2], strict=True))
+        assert options == {
+            "--budget": "smoke",
+            "--out": str(tmp_path / "results"),
+            "--runs": str(tmp_path / "runs"),
+            "--device": "cpu",
+            "--precision": "auto",
+        }
+
+
+def test_one_run_alone_is_trained_measured_and_marked(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = made.tiny()
+    monkeypatch.setattr(plans, "preset", lambda _: config)
+    monkeypatch.setitem(plans.BUDGETS, "smoke", made.tiny_effort(1))
+    done = run("table2", "--budget", "smoke", "--only", "no_flow-seed1", "--device", "cpu", *where(tmp_path))
+    assert done.code == 0
+    assert done.out.startswith("no_flow-seed1: l1 ")
+    assert '"note": "smoke: not a result"' in (tmp_path / "results/smoke/table2/no_flow-seed1.json").read_text("utf-8")
