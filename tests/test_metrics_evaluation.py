@@ -91,6 +91,13 @@ def as_made(prediction: Tensor) -> Animation:
     return Animation(prediction, prediction, still, None, points, points, points)
 
 
+def dots_of(model: MonkeyNet, clips: Sequence[Clip], device: Device) -> tuple[list[Tensor], list[Tensor]]:
+    """The dots of clips with truth as keypoints, and the true joints."""
+    known = [clip for clip in clips if clip.truth is not None]
+    joints = [torch.from_numpy(clip.truth.joints) for clip in known]
+    return [as_made(to_tensor(clip.frames)).driving.mean for clip in known], joints
+
+
 @pytest.fixture(scope="module")
 def model() -> MonkeyNet:
     torch.manual_seed(0)
@@ -103,6 +110,7 @@ def makes(monkeypatch: pytest.MonkeyPatch) -> object:
 
     def by(change: object) -> None:
         monkeypatch.setattr(evaluation, "remake", lambda model, clip, *_: as_made(change(to_tensor(clip.frames))))
+        monkeypatch.setattr(evaluation, "known_keypoints", dots_of)
 
     return by
 

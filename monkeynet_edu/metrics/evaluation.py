@@ -104,8 +104,8 @@ class _Tally:
 
     def add_landmarks(self, training: Sequence[Clip]) -> None:
         """Adds what the keypoints mean, learned on other clips."""
-        learned = known_keypoints(self.model, training, self.device)
-        if not learned[0] or not self.known:
+        learned = known_keypoints(self.model, training, self.device) if self.known else ([], [])
+        if not learned[0]:
             return
         numbers, clips, keypoints = zip(*self.known, strict=True)
         for number, errors in zip(numbers, landmark_errors(learned, keypoints, clips), strict=True):
