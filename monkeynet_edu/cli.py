@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.data.video import Frames
     from monkeynet_edu.doctor import Finding
     from monkeynet_edu.evaluators import Evaluators
-    from monkeynet_edu.experiments import Reproduction
+    from monkeynet_edu.experiments import Progress, Reproduction
     from monkeynet_edu.metrics import Evaluation
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.prediction import Predictor
@@ -792,7 +792,7 @@ def train_predictor(
     ] = "several",
     covariance: Annotated[
         Literal["factor", "first"], typer.Option("--covariance", help="Predicted, or kept as in the first frame.")
-    ] = "factor",
+    ] = "first",
     feedback: Annotated[
         Literal["previous", "zeros"], typer.Option("--feedback", help="What the network reads after the first frame.")
     ] = "previous",
@@ -969,49 +969,54 @@ def _say_unmeasured(found: Evaluation, without_networks: bool) -> None:
 # ----------------------------------------------------------------------------------------------------------- reproduce
 
 
+_Rows = Annotated[str | None, typer.Option("--methods", help="Rows, with commas between.", metavar="A,B", show_default="all")]
+_Cost = Annotated[
+    str,
+    typer.Option("--budget", help="short, cpu: 5, 12 minutes a run on two cores; gpu: longer; smoke: only a try."),
+]
+_Seeds = Annotated[
+    int | None, typer.Option("--seeds", help="Runs of each row.", min=1, metavar="N", show_default="2; smoke 1")
+]
+_Results = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the results.", show_default="the shipped ones, or runs/results")
+]
+_Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", help="Runs at once.", min=1, metavar="N", show_default="1 a 2 cores", rich_help_panel="Computation"
+    ),
+]
+_Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        help="This run alone, in this process, and no table: full-seed0.",
+        metavar="RUN",
+        rich_help_panel="Computation",
+    ),
+]
+
+
 @app.command(
     rich_help_panel="Train and measure",
-    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu reproduce table2    (the table of the runs that are shipped)\n\n"
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu reproduce table2\n\n"
     "monkeynet-edu reproduce table2 --budget smoke\n\nmonkeynet-edu reproduce fig7 --seeds 3 --out my_results",
 )
 def reproduce(
     experiment: Annotated[str, typer.Argument(help="table2, fig7, table1 or table3.", metavar="EXPERIMENT")],
-    methods: Annotated[
-        str | None, typer.Option("--methods", help="Rows, with commas between.", metavar="A,B", show_default="all")
-    ] = None,
-    budget: Annotated[
-        str,
-        typer.Option("--budget", help="short, cpu: 5, 12 minutes a run on two cores; gpu: longer; smoke: only a try."),
-    ] = "cpu",
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", help="Runs of each row.", min=1, metavar="N", show_default="2; smoke 1")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder of the results.", show_default="the shipped ones, or runs/results"),
-    ] = None,
+    methods: _Rows = None,
+    budget: _Cost = "cpu",
+    seeds: _Seeds = None,
+    out: _Results = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of checkpoints and models.")] = Path("runs/reproduce"),
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", help="Runs at once.", min=1, metavar="N", show_default="1 a 2 cores", rich_help_panel="Computation"
-        ),
-    ] = None,
-    only: Annotated[
-        str | None,
-        typer.Option(
-            "--only",
-            help="This run alone, in this process, and no table: full-seed0.",
-            metavar="RUN",
-            rich_help_panel="Computation",
-        ),
-    ] = None,
+    jobs: _Jobs = None,
+    only: _Only = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
     """Train and measure the rows of a table of the paper, in miniature, and set them beside the paper's figures.
 
-    Runs that are finished are not made again; interrupted ones go on where they stopped.
+    Runs that are finished are not made again, shipped ones neither; interrupted ones go on where they stopped.
     """
     from monkeynet_edu import experiments
 
@@ -1021,13 +1026,11 @@ def reproduce(
     where = _pick_device(device, precision)
     if only is not None:
         figures = experiments.run_job(experiments.find_job(what, only, how), places, where)["figures"]
-        means = [f"{name} {value}" for name, value in figures.items() if isinstance(value, float)]
-        typer.echo(f"{only}: {', '.join(means)}")
+        typer.echo(f"{only}: " + ", ".join(f"{name} {x}" for name, x in figures.items() if isinstance(x, float)))
         return
+    options = {"--budget": budget, "--out": places.results, "--runs": runs, "--device": device, "--precision": precision}
 
     def command(job: experiments.Job) -> list[str]:
-        options = {"--budget": budget, "--out": places.results, "--runs": runs}
-        options |= {"--device": device, "--precision": precision}
         words = [str(word) for option in options.items() for word in option]
         return [sys.executable, "-m", "monkeynet_edu", "reproduce", job.experiment, "--only", job.name, *words]
 
@@ -1035,15 +1038,21 @@ def reproduce(
         came = experiments.reproduce(what, how, places, where, command, chosen, seeds, jobs)
     except KeyboardInterrupt:
         raise StopError(f"stopped; every run kept what it reached in {runs}; the same command goes on") from None
+    _say_runs(came, runs)
+    if came.finished:
+        _say_table(experiments.report(what, how, places, chosen), places.records(what.name, how.name))
+    if came.failed:
+        raise typer.Exit(1)
+
+
+def _say_runs(came: Progress, runs: Path) -> None:
+    """Says what is missing from a table, and why."""
     for name in came.absent:
         _say(f"{name}: not available here; the table has the paper's figures alone")
     for name, why in came.stale.items():
         _say(f"{name}: {why}; its model is not in {runs}, so it stays as it is")
-    if came.finished:
-        _say_table(experiments.report(what, how, places, chosen), places.records(what.name, how.name))
     if came.failed:
         _say(f"{len(came.failed)} runs failed: {', '.join(came.failed)}; the same command tries them again")
-        raise typer.Exit(1)
 
 
 def _say_table(found: Reproduction, folder: Path) -> None:

@@ -463,7 +463,7 @@ def one_at_a_time(clips: Sequence[Clip], start: int = 0) -> Iterator[Clip]:
 
 
 def extract_cached(model: MonkeyNet, clips: Sequence[Clip], name: str, cache: Path, device: Device) -> list[Keypoints]:
-    """:func:`extract`, kept in a file: interrupted, it goes on where it stopped; done, it is read.
+    """:func:`extract`, kept in a file (rounded to half precision): interrupted, it goes on; done, it is read.
 
     Args:
         model: finds the keypoints.
@@ -480,14 +480,14 @@ def extract_cached(model: MonkeyNet, clips: Sequence[Clip], name: str, cache: Pa
     remaining = one_at_a_time(clips, len(found))
     with tqdm(total=len(clips), initial=len(found), desc="finding keypoints", unit="clip", leave=False) as bar:
         while block := extract(model, islice(remaining, _BLOCK), device):
-            found += block
+            found += [Keypoints(k.mean.half().float(), k.cov.half().float()) for k in block]
             _write_keypoints(cache, header, found)
             bar.update(len(block))
     return found
 
 
 def _write_keypoints(path: Path, header: dict[str, str], found: list[Keypoints]) -> None:
-    tensors = {"mean": torch.cat([k.mean for k in found]), "cov": torch.cat([k.cov for k in found])}
+    tensors = {"mean": torch.cat([k.mean for k in found]).half(), "cov": torch.cat([k.cov for k in found]).half()}
     save_tensors(path, tensors | {"frames": torch.tensor([len(k) for k in found])}, header)
 
 
@@ -496,7 +496,7 @@ def _read_keypoints(path: Path, header: dict[str, str]) -> list[Keypoints]:
     try:
         tensors, theirs = load_tensors(path)
         frames = tensors["frames"].tolist()
-        parts = zip(torch.split(tensors["mean"], frames), torch.split(tensors["cov"], frames), strict=True)
+        parts = zip(*(torch.split(tensors[name].float(), frames) for name in ("mean", "cov")), strict=True)
     except (UserError, KeyError):
         return []
     return [Keypoints(*part) for part in parts] if theirs == header else []
@@ -519,8 +519,8 @@ class PredictorRecipe:
         seed: of first weights, windows and drawn states.
     """
 
-    steps: int = 600
-    batch_size: int = 64
+    steps: int = 400
+    batch_size: int = 32
     learning_rate: float = 1e-3
     patience: int = 4
     look: int = 20
