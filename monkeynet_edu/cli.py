@@ -969,7 +969,9 @@ def _say_unmeasured(found: Evaluation, without_networks: bool) -> None:
 # ----------------------------------------------------------------------------------------------------------- reproduce
 
 
-_Rows = Annotated[str | None, typer.Option("--methods", help="Rows, with commas between.", metavar="A,B", show_default="all")]
+_Rows = Annotated[
+    str | None, typer.Option("--methods", help="Rows, with commas between.", metavar="A,B", show_default="all")
+]
 _Cost = Annotated[
     str,
     typer.Option("--budget", help="short, cpu: 5, 12 minutes a run on two cores; gpu: longer; smoke: only a try."),

@@ -23,6 +23,7 @@ from monkeynet_edu.experiments.records import Places as Places
 from monkeynet_edu.experiments.records import default_results as default_results
 from monkeynet_edu.experiments.reports import Reproduction as Reproduction
 from monkeynet_edu.experiments.reports import report as report
+from monkeynet_edu.experiments.reproduction import Progress as Progress
 from monkeynet_edu.experiments.reproduction import reproduce as reproduce
 from monkeynet_edu.experiments.runs import run_job as run_job
 from monkeynet_edu.experiments.statistics import order_stability as order_stability
