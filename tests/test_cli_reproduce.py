@@ -11,7 +11,8 @@ import pytest
 import test_experiments as made
 
 from monkeynet_edu import cli, experiments
-from monkeynet_edu.experiments import plans, pool
+from monkeynet_edu.errors import UserError
+from monkeynet_edu.experiments import plans, pool, reproduction
 
 
 class Done(NamedTuple):
@@ -116,6 +117,18 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_with_130(
     done = run("table2", *where(tmp_path))
     assert done.code == 130
     assert "the same command goes on" in done.err
+
+
+def test_networks_that_are_missing_are_complained_of_before_anything_is_trained(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> None:
+        raise UserError("evaluators: none")
+
+    monkeypatch.setattr(reproduction, "instruments", missing)
+    monkeypatch.setattr(pool.Pool, "work", None)
+    done = run("table2", "--methods", "full", *where(tmp_path))
+    assert (done.code, done.err) == (2, "error: evaluators: none\n")
 
 
 def test_failed_runs_are_named_the_others_tabled_and_the_exit_code_is_1(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monkeynet_edu.experiments.measuring import outdated
+from monkeynet_edu.experiments.measuring import instruments, outdated
 from monkeynet_edu.experiments.plans import Effort, Experiment, Job, choose_methods, jobs_of
 from monkeynet_edu.experiments.pool import Pool, default_jobs
 from monkeynet_edu.experiments.records import Places, read_record
@@ -73,13 +73,15 @@ def reproduce(
         jobs: processes at once; None for as many as the machine carries.
 
     Raises:
-        UserError: an unknown method, a broken record, or one of another configuration.
+        UserError: an unknown method, a broken record, one of another configuration, or no networks to measure with.
         KeyboardInterrupt: Ctrl-C; every run kept what it reached.
     """
     rows, absent = choose_methods(what, methods)
     wanted = jobs_of(what, rows, range(seeds or how.seeds), how)
     pool = Pool(places, command, jobs or default_jobs())
     todo, stale = unfinished(wanted, places, device)
+    for data in {job.data for job in todo}:
+        instruments(data)  # networks that are missing are complained of now and not after an hour
     if todo:
         pool.work(todo)
     done = [job for job in wanted if places.record(job).is_file()]
