@@ -39,8 +39,9 @@ from monkeynet_edu.paths import data_small
 
 SEED = 9
 CLIPS, FRAMES = 500, 12
-POSE_STEPS = {"mini-taichi": 1200, "mini-nemo": 500, "mini-bair": 500, "mini-mgif": 700}
-IDENTITY_STEPS, FEATURE_STEPS = 800, 600
+POSE_STEPS = {"mini-taichi": 1200, "mini-nemo": 1200, "mini-bair": 1000, "mini-mgif": 1200}
+IDENTITY_STEPS, FEATURE_STEPS = 1100, 1000
+PAIRS = {"mini-taichi": 20, "mini-nemo": 10, "mini-bair": 10, "mini-mgif": 10}
 WIDTHS = {"mini-taichi": (24, 48, 64, 64)}
 BATCH = 32
 MOST_JOINTS = 14
@@ -317,25 +318,38 @@ def mixed_batches(steps: int, names: tuple[str, ...] = MINIATURES) -> Iterator[l
         yield list(zip(names, parts, strict=True))
 
 
+def twice(samples: Samples, characters: int) -> Batch:
+    """Two frames of each of some characters: all of them once, then all once more."""
+    who = torch.randperm(len(samples.backgrounds))[:characters]
+    starts, counts = torch.searchsorted(samples.clip, who), torch.bincount(samples.clip)[who]
+    return samples.batch(torch.cat([starts + (torch.rand(characters) * counts).long() for _ in range(2)]))
+
+
+def contrastive_loss(vectors: Tensor, temperature: float = 0.1) -> Tensor:
+    """Unit vectors (2B, D), two of each character, B apart: its other one has to be the nearest of all (NT-Xent)."""
+    likeness = (vectors @ vectors.T / temperature).fill_diagonal_(-torch.inf)
+    partner = torch.arange(len(vectors)).roll(len(vectors) // 2)
+    return F.cross_entropy(likeness, partner)
+
+
 def train_identity() -> None:
-    """The embedder of all miniatures: cosine softmax with a margin over all training characters."""
+    """The embedder of all miniatures: two views of many characters, most of them before another's background."""
     torch.manual_seed(SEED)
     embedder = IdentityEmbedder(EmbedderConfig())
-    classes = nn.Parameter(torch.randn(CLIPS * len(MINIATURES), embedder.config.dimension))
-    optimiser, began = Optimiser([*embedder.parameters(), classes], IDENTITY_STEPS, 4e-3), time.monotonic()
-    bar = tqdm(mixed_batches(IDENTITY_STEPS), total=IDENTITY_STEPS, desc="identity", mininterval=5)
-    for parts in bar:
-        frames, who = [], []
-        for name, index in parts:
+    optimiser, began = Optimiser(list(embedder.parameters()), IDENTITY_STEPS), time.monotonic()
+    bar = tqdm(range(IDENTITY_STEPS), desc="identity", mininterval=5)
+    for _ in bar:
+        views: list[list[Tensor]] = [[], []]
+        for name in MINIATURES:
             samples = training_samples(name)
-            others = samples.backgrounds[torch.randint(CLIPS, (len(index),))].float() / 255
-            frames.append(move(elsewhere(samples.batch(index), others, 0.7)).frames)
-            who.append(samples.clip[index] + CLIPS * MINIATURES.index(name))
+            batch = twice(samples, PAIRS[name])
+            others = samples.backgrounds[torch.randint(len(samples.backgrounds), (len(batch.frames),))].float() / 255
+            for view, frames in zip(views, move(elsewhere(batch, others, 0.5)).frames.chunk(2), strict=True):
+                view.append(frames)
+        frames = torch.cat([*views[0], *views[1]])
         with pick_device("cpu").autocast():
-            vectors = embedder.embed(degraded(torch.cat(frames), 0.05))
-        likeness = vectors @ F.normalize(classes, dim=1).T
-        own = F.one_hot(torch.cat(who), len(classes))
-        loss = F.cross_entropy(20 * (likeness - 0.2 * own), torch.cat(who))
+            vectors = embedder.embed(degraded(frames, 0.05))
+        loss = contrastive_loss(vectors)
         bar.set_postfix(loss=round(optimiser.step(loss), 3), refresh=False)
     embedder.eval().save(weights_file("identity"))
     print(f"identity: {IDENTITY_STEPS} steps, {(time.monotonic() - began) / 60:.1f} minutes")
@@ -359,7 +373,7 @@ class FeatureHeads(nn.Module):
         super().__init__()
         self.thumbnail = nn.Linear(dimension, 3 * self.THUMBNAIL**2)
         self.figure = nn.Linear(dimension, 6)
-        self.damage = nn.Linear(dimension, 2)
+        self.damage = nn.Linear(dimension, 3)
         self.visible = nn.Linear(dimension, MOST_JOINTS * len(MINIATURES))
 
     def loss(self, features: Tensor, batch: Batch, damage: Tensor, sets: Tensor) -> Tensor:
@@ -371,9 +385,9 @@ class FeatureHeads(nn.Module):
         missed = F.binary_cross_entropy_with_logits(seen, batch.visible, reduction="none") * batch.sure
         return (
             20 * (self.thumbnail(features) - small).square().mean()
-            + 10 * (self.figure(features) - colours).square().mean()
+            + 20 * (self.figure(features) - colours).square().mean()
             + 3 * (self.damage(features) - damage).square().mean()
-            + 2 * missed.sum() / batch.sure.sum()
+            + 4 * missed.sum() / batch.sure.sum()
         )
 
     @staticmethod
@@ -398,6 +412,41 @@ def joined(parts: list[Batch]) -> Batch:
     return Batch(**{key: torch.cat([getattr(part, key) for part in parts]) for key in Batch.__dataclass_fields__})
 
 
+@dataclass(frozen=True)
+class Spoilt:
+    """Frames (B, 3, H, W) spoilt in all ways, the truth about them, by how much (B, 3), and their miniatures (B,)."""
+
+    frames: Tensor
+    batch: Batch
+    damage: Tensor
+    sets: Tensor
+
+
+def spoilt(parts: list[tuple[str, Tensor]]) -> Spoilt:
+    """Each kind of damage is done to about half of the frames, whatever else was done to them."""
+    batch = joined([padded(lose_limbs(training_samples(name).batch(index), 0.4, (1, 1))) for name, index in parts])
+    sets = torch.cat([torch.full((len(index),), MINIATURES.index(name)) for name, index in parts])
+    size = len(sets)
+    paint, blur, noise = (uniform((size,), -top, top).clamp_min(0) for top in (1.0, 2.0, 0.1))
+    batch = recoloured(batch, paint)
+    frames = blurred(batch.frames, blur)
+    frames = (frames + noise[:, None, None, None] * torch.randn_like(frames)).clamp(0, 1)
+    return Spoilt(frames, batch, torch.stack([blur, 20 * noise, 2 * paint], dim=1), sets)
+
+
+@torch.no_grad()
+def whiten(network: MiniFeatures) -> None:
+    """Changes the last layer so that over training frames, spoilt ones among them, the covariance is the identity."""
+    network.eval()
+    network.norm.reset_running_stats()
+    raw = torch.cat([network.describe(spoilt(parts).frames) for parts in mixed_batches(50)]).double()
+    values, directions = torch.linalg.eigh(torch.cov(raw.T))
+    matrix = ((values + 1e-3 * values.max()).rsqrt() * directions).T
+    weight, bias = (p.double() for p in (network.head.weight, network.head.bias))
+    network.head.weight.copy_(matrix @ weight)
+    network.head.bias.copy_(matrix @ (bias - raw.mean(dim=0)))
+
+
 def train_features() -> None:
     """The features of the mini-FID, of all miniatures."""
     torch.manual_seed(SEED)
@@ -406,18 +455,13 @@ def train_features() -> None:
     optimiser = Optimiser([*network.parameters(), *heads.parameters()], FEATURE_STEPS)
     bar, began = tqdm(mixed_batches(FEATURE_STEPS), total=FEATURE_STEPS, desc="features", mininterval=5), time.monotonic()
     for parts in bar:
-        batch = joined([padded(lose_limbs(training_samples(name).batch(index), 0.4, (1, 1))) for name, index in parts])
-        sets = torch.cat([torch.full((len(index),), MINIATURES.index(name)) for name, index in parts])
-        size = len(sets)
-        batch = recoloured(batch, uniform((size,), -1.0, 1.0).clamp_min(0))
-        blur, noise = uniform((size,), -2.0, 2.0).clamp_min(0), uniform((size,), -0.1, 0.1).clamp_min(0)
-        frames = blurred(batch.frames, blur)
-        frames = (frames + noise[:, None, None, None] * torch.randn_like(frames)).clamp(0, 1)
+        seen = spoilt(parts)
         with pick_device("cpu").autocast():
-            features = network.describe(frames)
-        loss = heads.loss(features, batch, torch.stack([blur, 20 * noise], dim=1), sets)
+            features = network.describe(seen.frames)
+        loss = heads.loss(features, seen.batch, seen.damage, seen.sets)
         bar.set_postfix(loss=round(optimiser.step(loss), 3), refresh=False)
-    network.eval().save(weights_file("features"))
+    whiten(network)
+    network.save(weights_file("features"))
     print(f"features: {FEATURE_STEPS} steps, {(time.monotonic() - began) / 60:.1f} minutes")
 
 
@@ -522,15 +566,15 @@ def feature_figures(name: str, clips: int) -> Figures:
     samples = unseen_samples(name, clips)
     batch = samples.batch(torch.arange(len(samples.frames)))
     one, real = torch.ones(len(batch.frames)), network(batch.frames)
-    spoilt = {
+    kinds = {
         "blur0.5": blurred(batch.frames, 0.5 * one),
         "blur1": blurred(batch.frames, one),
         "lost_limbs": lose_limbs(batch, 1.0, (1.0, 1.0)).frames,
-        "recoloured_half": recoloured(batch, 0.5 * one).frames,
         "recoloured": recoloured(batch, one).frames,
+        "channels_turned": torch.where(batch.figure[:, None], batch.frames[:, [2, 0, 1]], batch.frames),
         "noise": (batch.frames + 0.04 * torch.randn_like(batch.frames)).clamp(0, 1),
     }
-    figures = {kind: frechet(real, network(frames)) for kind, frames in spoilt.items()}
+    figures = {kind: frechet(real, network(frames)) for kind, frames in kinds.items()}
     odd = samples.clip % 2 == 1
     return rounded({"halves": frechet(real[odd], real[~odd]), **figures, "frames": len(real)})
 

@@ -288,8 +288,8 @@ class MiniFeatures(nn.Module):
     """The feature network of the mini-FID, for all four miniatures: a :class:`FeatureNetwork`.
 
     It was trained to tell how a frame was spoilt (blur, lost limbs, wrong colours, noise) and to repeat the frame's
-    coarse colours, so its features move with each of these. They are standardised: each has mean 0 and variance 1 over
-    training frames, spoilt ones among them.
+    coarse colours, so its features move with each of these. They are whitened: over training frames, spoilt ones among
+    them, their mean is 0 and their covariance the identity, so that no kind of damage outweighs the others.
     """
 
     name = "mini-features-64"
