@@ -357,7 +357,7 @@ def test_training_overfits_one_clip(covariance: str) -> None:
 
 def test_of_two_ways_one_future_takes_the_middle_and_several_take_both() -> None:
     ways = [circling(8, sign=sign, turns=0.25) for sign in (1.0, -1.0)]
-    steps = replace(QUICK, steps=200, batch_size=8)
+    steps = replace(QUICK, steps=120, batch_size=8)
     single = train_predictor(ways, SMALL, steps, progress=False).predictor
     several = train_predictor(ways, replace(SMALL, form="several", latent=2), steps, progress=False).predictor
     still = float(motion_amplitude(ways[0].mean[None]))
