@@ -291,7 +291,7 @@ def pose_loss(estimator: PoseEstimator, batch: Batch) -> Tensor:
 def train_pose(name: str) -> None:
     """One miniature's pose estimator."""
     torch.manual_seed(SEED)
-    samples = training_samples(name)
+    samples = named(training_samples(name), name)
     estimator = PoseEstimator(PoseConfig(name, joint_names(name), WIDTHS.get(name, PoseConfig.widths)))
     estimator = estimator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = POSE_STEPS[name]
@@ -497,7 +497,7 @@ def pose_figures(name: str, clips: int) -> Figures:
     """Error of visible joints in pixels and quality of visibility, on clean and on spoilt frames."""
     torch.manual_seed(UNSEEN)
     estimator = PoseEstimator.load(evaluators.shipped_pose(name))
-    samples = unseen_samples(name, clips)
+    samples = named(unseen_samples(name, clips), name)
     batch = samples.batch(torch.arange(len(samples.frames)))
     lost = lose_limbs(batch, 1.0, (1.0, 1.0))
     clean, soft, cut = (
@@ -606,8 +606,15 @@ def measure(names: tuple[str, ...], clips: int) -> dict[str, object]:
 
 
 def joint_names(name: str) -> tuple[str, ...]:
-    """Names of a miniature's joints."""
-    return tuple(joint.name for joint in make_scene(name, 1, 1).joints)
+    """Names of a miniature's joints, without mini-bair's toys: which of several is the first cannot be seen."""
+    return tuple(joint.name for joint in make_scene(name, 1, 1).joints if not joint.name.startswith("object_"))
+
+
+def named(samples: Samples, name: str) -> Samples:
+    """The same with the joints of :func:`joint_names` alone."""
+    wanted = joint_names(name)
+    kept = [i for i, joint in enumerate(make_scene(name, 1, 1).joints) if joint.name in wanted]
+    return replace(samples, joints=samples.joints[:, kept], visible=samples.visible[:, kept])
 
 
 def weights_file(kind: str) -> Path:

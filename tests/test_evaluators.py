@@ -74,7 +74,9 @@ def test_every_miniature_has_all_three_for_its_own_joints(name: str) -> None:
     assert detector is not None
     assert embedder is not None
     assert features is not None
-    assert shipped.joint_names == tuple(j.name for j in make_scene(name, 1, 1).joints)
+    # Which of mini-bair's toys is the first cannot be seen: they are nobody's joints.
+    names = [joint.name for joint in make_scene(name, 1, 1).joints if not joint.name.startswith("object_")]
+    assert list(shipped.joint_names) == names
     points = detector(frames)
     assert points.position.shape == (3, len(shipped.joint_names), 2)
     assert points.confidence.shape == (3, len(shipped.joint_names))
@@ -271,10 +273,10 @@ def test_on_unseen_people_joints_are_within_a_pixel_and_visibility_is_told(peopl
 def test_the_other_miniatures_joints_are_found_too(name: str) -> None:
     shown, detector = unseen(name, 6, 3), evaluators_for(name).detector
     assert detector is not None
-    points = detector(shown.frames)
-    assert float((points.position - shown.joints).norm(dim=-1)[shown.visible].mean()) <= 2.0
-    found = points.found()
-    assert float(2 * (found & shown.visible).sum() / (found.sum() + shown.visible.sum())) >= 0.9
+    points, known = detector(shown.frames), len(evaluators_for(name).joint_names)  # mini-bair's toys come last
+    joints, visible, found = shown.joints[:, :known], shown.visible[:, :known], points.found()
+    assert float((points.position - joints).norm(dim=-1)[visible].mean()) <= 1.0
+    assert float(2 * (found & visible).sum() / (found.sum() + visible.sum())) >= 0.95
 
 
 def test_confidence_falls_when_a_limb_is_painted_over(people: Shown, shipped: Evaluators) -> None:
