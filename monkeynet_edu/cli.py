@@ -791,7 +791,7 @@ def train_predictor(
         Literal["single", "several"], typer.Option("--form", help="One future (the paper's) or several, chosen by a seed.")
     ] = "several",
     covariance: Annotated[
-        Literal["factor", "first"], typer.Option("--covariance", help="Predicted (limbs turn), or kept as in the first frame.")
+        Literal["factor", "first"], typer.Option("--covariance", help="Predicted (limbs turn), or the first frame's kept.")
     ] = "factor",
     feedback: Annotated[
         Literal["previous", "zeros"], typer.Option("--feedback", help="What the network reads after the first frame.")
