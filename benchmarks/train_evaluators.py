@@ -39,7 +39,7 @@ from monkeynet_edu.paths import data_small
 
 SEED = 9
 CLIPS, FRAMES = 500, 12
-POSE_STEPS = {"mini-taichi": 1200, "mini-nemo": 1200, "mini-bair": 1000, "mini-mgif": 1200}
+POSE_STEPS = {"mini-taichi": 1200, "mini-nemo": 1200, "mini-bair": 1000, "mini-mgif": 700}
 IDENTITY_STEPS, FEATURE_STEPS = 1100, 1000
 PAIRS = {"mini-taichi": 20, "mini-nemo": 10, "mini-bair": 10, "mini-mgif": 10}
 WIDTHS = {"mini-taichi": (24, 48, 64, 64)}
@@ -580,14 +580,14 @@ def feature_figures(name: str, clips: int) -> Figures:
 
 
 def speed() -> Figures:
-    """Milliseconds a frame, in batches of 64, best of five."""
+    """Milliseconds of processor time a frame (other programs do not count), in batches of 64, best of six."""
     shipped, frames, found = evaluators.evaluators_for("mini-taichi"), torch.rand(64, 3, 64, 64), {}
     for kind, network in (("pose", shipped.detector), ("identity", shipped.embedder), ("features", shipped.features)):
         times = []
         for _ in range(6):
-            began = time.perf_counter()
+            began = time.process_time()
             network(frames)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         found[f"ms_{kind}"] = 1000 * min(times) / len(frames)
     return rounded(found)
 
