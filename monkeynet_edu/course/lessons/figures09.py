@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from monkeynet_edu import geometry, viz
+from monkeynet_edu.data.video import to_frames
 from monkeynet_edu.viz import Picture
 
 _LOOKS: tuple[dict[str, Any], ...] = (
@@ -40,41 +41,43 @@ def figure_curves(panels: Mapping[str, Mapping[str, tuple[int, Tensor]]], alt: s
         for look, (name, (begin, values)) in zip(_LOOKS, curves.items(), strict=False):
             axis.plot(range(begin, begin + len(values)), values.tolist(), label=name, **look)
         axis.set_title(title, fontsize=9)
-        axis.set(ylim=(-1.15, 1.15))
+        axis.set(ylim=(-1.1, 1.6))  # room for the legend
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
-        axis.legend(fontsize=7, loc="upper right")
+        axis.legend(fontsize=7, loc="upper center", ncols=len(curves))
     return Picture(figure, alt)
 
 
 def figure_bumps(rows: Mapping[str, Tensor], size: int = 32) -> Picture:
-    """What a heatmap exp(-½dᵀΣ⁻¹d) around the middle looks like, for each of some matrices.
+    """What a heatmap exp(-½dᵀΣ⁻¹d) around the middle looks like, for each of some matrices, and whether Σ is a covariance.
 
     Args:
         rows: name to matrices (N, 2, 2), symmetric or not; each is drawn as it is.
         size: pixels a side.
     """
     count = len(next(iter(rows.values())))
-    figure = _figure(1.25 * count + 1.0, 1.45 * len(rows))
+    figure = _figure(1.15 * count + 1.0, 1.35 * len(rows))
     grid = geometry.lattice(size, size, dtype=torch.float64)
     said = []
     for line, (name, matrices) in zip(figure.subplots(len(rows), count, squeeze=False), rows.items(), strict=True):
-        good = 0
-        for axis, matrix in zip(line, matrices.double(), strict=True):
+        words = [_verdict(matrix) for matrix in matrices]
+        for axis, matrix, word in zip(line, matrices.double(), words, strict=True):
             inverse = torch.linalg.inv(matrix)
             height = torch.exp(-0.5 * torch.einsum("hwi,ij,hwj->hw", grid, inverse, grid)).clamp(max=2)
-            right = is_covariance(matrix)
-            good += right
             axis.imshow(height.numpy(), cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
-            axis.set_title("a bump" if right else "no covariance", fontsize=7)
+            axis.set_title(word, fontsize=7)
         line[0].set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
-        said.append(f"{name}: {good} of {count} are bumps that fall off from the middle")
-    return Picture(
-        figure,
-        f"Heatmaps of {count} random matrices for each recipe. {'; '.join(said)}; "
-        "the others grow without end in some direction, or are not even symmetric.",
-    )
+        said.append(f"{name}: {', '.join(f'{words.count(word)} {word}' for word in dict.fromkeys(words))}")
+    return Picture(figure, f"Heatmaps of {count} random matrices for each recipe. {'; '.join(said)}.")
+
+
+def _verdict(matrix: Tensor) -> str:
+    """What is wrong with a matrix (2, 2) as a covariance, in two words, or that it makes a bump."""
+    if is_covariance(matrix):
+        return "a bump"
+    grows = float(torch.linalg.eigvalsh((matrix + matrix.mT).double()).min()) < 0
+    return "grows outwards" if grows else "not symmetric"
 
 
 def is_covariance(matrix: Tensor) -> bool:
@@ -134,6 +137,14 @@ def figure_motion(rows: Mapping[str, tuple[Tensor, float]], frames: Sequence[int
         line[-1].set_xticks([])
         line[-1].spines[["top", "right", "bottom"]].set_visible(False)
     return Picture(figure, alt)
+
+
+def small_film(*films: Tensor, colours: int = 40) -> Any:
+    """Films (T, 3, H, W) side by side as pixels (T, H, n·W, 3), in few colours: a small GIF."""
+    pixels = to_frames(torch.cat([film.cpu() for film in films], dim=3))
+    palette = Image.fromarray(np.concatenate(pixels[:: max(1, len(pixels) // 4)])).quantize(colours, kmeans=2)
+    none = Image.Dither.NONE
+    return np.stack([np.asarray(Image.fromarray(p).quantize(palette=palette, dither=none).convert("RGB")) for p in pixels])
 
 
 def _few_colours(pixels: Any) -> Any:
