@@ -175,7 +175,7 @@ print(figures10.table(told, ("L1", "L1 moving", "AKD")))
 # detector is off on *real* frames. No model can be shown to be better than that.)
 #
 # ## 3. A limb is lost
-# Here is a film with a real fault: the right arm moves too late, by a quarter of a second and more. Everything else is exact.
+# Here is a film with a real fault: the right arm moves a whole second too late. Everything else is exact.
 
 # %% tags=["nbval-ignore-output"]
 late, cut = Damage(LATE_ARM), Damage(LATE_ARM, limb="right arm")
@@ -185,7 +185,7 @@ print(figures10.table({"late arm": told["late arm"]}, ("AKD",)))
 figures10.figure_frames(
     {"real": specimen.real[0], "late arm": films["late arm"][0]},
     (4, 8, 12, 16, 20),
-    "The real film and the one with the late arm: the right arm (on the left of the picture) is still where it was half a "
+    "The real film and the one with the late arm: the right arm (on the left of the picture) is still where it was a "
     "second ago.",
 )
 
