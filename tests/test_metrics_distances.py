@@ -211,7 +211,7 @@ def test_repeating_the_source_is_measured_with_the_points_of_its_real_frame() ->
 def test_the_detector_s_own_error_is_measured_on_joints_that_are_visible() -> None:
     real, seen = torch.zeros(2, 3, 2), torch.ones(2, 3, dtype=torch.bool)
     true = torch.tensor([[0.0, 2.0], [0.0, 40.0]]).expand(2, 2, 2)
-    visible = torch.tensor([YES, NO]).expand(2, 2)
+    visible = torch.tensor([[NO, NO], [YES, NO]])
     figure = point_figures((real, seen), (real, seen), ([2, 0], (true, visible)))["akd_detector"]
     assert (figure.value, figure.frames, figure.points) == (2.0, 1, 1)
 
