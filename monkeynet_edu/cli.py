@@ -1007,7 +1007,7 @@ _Only = Annotated[
 def reproduce(
     experiment: Annotated[str, typer.Argument(help="table2, fig7, table1 or table3.", metavar="EXPERIMENT")],
     methods: _Rows = None,
-    budget: _Cost = "cpu",
+    budget: _Cost = "short",
     seeds: _Seeds = None,
     out: _Results = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of checkpoints and models.")] = Path("runs/reproduce"),

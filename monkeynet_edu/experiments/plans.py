@@ -22,6 +22,8 @@ from monkeynet_edu.training import Recipe, recipe_for
 Task = Literal["reconstruction", "prediction"]
 BudgetName = Literal["smoke", "short", "cpu", "gpu"]
 SMOKE_NOTE = "smoke: not a result"
+SHIPPED_BUDGET: BudgetName = "short"
+"""Of the results that lie in ``data_small/results``, and of a command that names none."""
 
 # ------------------------------------------------------------------------------------------------------------ variants
 

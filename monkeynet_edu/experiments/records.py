@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.experiments.plans import Effort, Experiment, Job
+from monkeynet_edu.experiments.plans import SHIPPED_BUDGET, Effort, Experiment, Job
 from monkeynet_edu.paths import data_small
 
 DIGITS = 5
@@ -26,7 +26,7 @@ class Places:
     """Where things lie.
 
     Attributes:
-        results: folder of records, ``results/EXPERIMENT/NAME.json``; of other budgets than cpu one folder deeper.
+        results: folder of records, ``results/EXPERIMENT/NAME.json``; of other budgets than the shipped one's one folder deeper.
         runs: folder of run folders with checkpoints, ``runs/BUDGET/VARIANT-DATA-seedN``.
     """
 
@@ -35,7 +35,7 @@ class Places:
 
     def records(self, experiment: str, budget: str) -> Path:
         """Folder of an experiment's records: budgets are never mixed."""
-        base = self.results if budget == "cpu" else self.results / budget
+        base = self.results if budget == SHIPPED_BUDGET else self.results / budget
         return base / experiment
 
     def record(self, job: Job) -> Path:
