@@ -32,7 +32,7 @@ from monkeynet_edu.animation import Animation
 from monkeynet_edu.data.sprites import Clip, SpriteClips
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError, unknown_name
-from monkeynet_edu.keypoints import Keypoints
+from monkeynet_edu.keypoints import Keypoints, smallest_singular_value
 from monkeynet_edu.model import Device, MonkeyNet, load_tensors, load_weights, save_tensors
 from monkeynet_edu.paths import weights_path
 
@@ -98,6 +98,15 @@ def covariance_from_factor(raw: Tensor) -> Tensor:
     """
     factor = torch.unflatten(raw, -1, (2, 2))
     return factor.mT @ factor
+
+
+def keep_width(cov: Tensor, first: Tensor) -> Tensor:
+    """Widens predicted covariances (..., 2, 2) until their narrow side is as wide as in the first frame.
+
+    The L1 middle of a part in many directions is a needle: drawn so, limbs that turn shrink to dots.
+    """
+    lacking = (smallest_singular_value(first) - smallest_singular_value(cov)).clamp_min(0.0)
+    return cov + lacking[..., None, None] * torch.eye(2, dtype=cov.dtype, device=cov.device)
 
 
 def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -354,7 +363,7 @@ class Predictor(nn.Module):
         mean = vector_means(made, self.config.keypoints)
         cov = still.cov.expand(-1, frames - 1, -1, -1, -1)
         if self.config.covariance == "factor":
-            cov = vector_covariances(made, self.config.keypoints)
+            cov = keep_width(vector_covariances(made, self.config.keypoints), still.cov)
         return Keypoints(torch.cat([still.mean, mean], dim=1), torch.cat([still.cov, cov], dim=1))
 
     def _check_request(self, first: Keypoints, frames: int, seed: int) -> None:

@@ -519,3 +519,10 @@ def test_the_shipped_predictors_fit_the_shipped_models(name: str) -> None:
 def test_the_shipped_predictor_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(UserError, match=r"mini-nothing\.predictor"):
         shipped_predictor("mini-nothing")
+
+
+def test_predicted_parts_stay_as_wide_as_in_the_picture() -> None:
+    needle, first = torch.diag(torch.tensor([4.0, 0.5])), torch.diag(torch.tensor([1.0, 2.0]))
+    assert prediction.keep_width(needle, first).tolist() == [[4.5, 0.0], [0.0, 1.0]]
+    wide = torch.diag(torch.tensor([3.0, 2.0]))
+    assert torch.equal(prediction.keep_width(wide, first), wide)
