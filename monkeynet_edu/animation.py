@@ -221,7 +221,7 @@ def animate(
     if transfer == "auto":
         transfer = Transfer(model.config.transfer, alignment.align(source, motion).reference)
     moved = transfer_keypoints(source, motion, transfer)
-    return _collect(list(draw(model, image[None], source, moved, device)), source, motion, moved)
+    return collect(list(draw(model, image[None], source, moved, device)), source, motion, moved)
 
 
 def reconstruct(model: MonkeyNet, video: Tensor, device: Device) -> Animation:
@@ -229,7 +229,7 @@ def reconstruct(model: MonkeyNet, video: Tensor, device: Device) -> Animation:
     return animate(model, video[0], video, device, Transfer("absolute"))
 
 
-def _collect(drawn: list[Generated], source: Keypoints, driving: Keypoints, moved: Keypoints) -> Animation:
+def collect(drawn: list[Generated], source: Keypoints, driving: Keypoints, moved: Keypoints) -> Animation:
     """Joins the chunks of :func:`draw` on the CPU."""
     masks = [d.motion.masks for d in drawn if d.motion.masks is not None]
     return Animation(

@@ -97,7 +97,8 @@ def covariance_from_factor(raw: Tensor) -> Tensor:
     vᵀAᵀAv = |Av|² ≥ 0 for every v: symmetric and positive semi-definite, whatever the network says. A·A is neither.
     """
     factor = torch.unflatten(raw, -1, (2, 2))
-    return factor.mT @ factor
+    transposed = factor.mT
+    return transposed @ factor
 
 
 def keep_width(cov: Tensor, first: Tensor) -> Tensor:
@@ -746,4 +747,4 @@ def predicted_film(
         model.config.check_frame_size(side)
     source = animation.detect_clip(model, image[None], device)
     film = predictor.predict(source, frames, seed)[0]
-    return animation._collect(list(animation.draw(model, image[None], source, film, device)), source, film, film)
+    return animation.collect(list(animation.draw(model, image[None], source, film, device)), source, film, film)

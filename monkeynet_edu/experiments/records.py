@@ -26,7 +26,7 @@ class Places:
     """Where things lie.
 
     Attributes:
-        results: folder of records, ``results/EXPERIMENT/NAME.json``; of other budgets than the shipped one's one folder deeper.
+        results: folder of records, ``results/EXPERIMENT/NAME.json``; others than the shipped budget one deeper.
         runs: folder of run folders with checkpoints, ``runs/BUDGET/VARIANT-DATA-seedN``.
     """
 
