@@ -233,9 +233,9 @@ def test_a_covariance_is_told_from_what_is_none(matrix: list[list[float]], right
 def test_bumps_are_counted_in_words() -> None:
     matrices = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]], [[1.0, 0.5], [0.4, 1.0]]])
     alt = figures09.figure_bumps({"some": matrices}, size=5).alt
-    assert "1 a bump" in alt
-    assert "1 grows outwards" in alt
-    assert "1 not symmetric" in alt
+    assert "1 × a bump" in alt
+    assert "1 × grows outwards" in alt
+    assert "1 × not symmetric" in alt
 
 
 def test_a_mask_is_written_as_rows_of_boxes() -> None:

@@ -68,7 +68,7 @@ def figure_bumps(rows: Mapping[str, Tensor], size: int = 32) -> Picture:
             axis.set(xticks=[], yticks=[])
             axis.set_title(word, fontsize=7)
         line[0].set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
-        said.append(f"{name}: {', '.join(f'{words.count(word)} {word}' for word in dict.fromkeys(words))}")
+        said.append(f"{name}: {', '.join(f'{words.count(word)} × {word}' for word in dict.fromkeys(words))}")
     return Picture(figure, f"Heatmaps of {count} random matrices for each recipe. {'; '.join(said)}.")
 
 

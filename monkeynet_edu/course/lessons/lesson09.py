@@ -643,6 +643,7 @@ COVARIANCE = Exercise(
     level="stub",
     steps=(
         "the four numbers as a 2×2 matrix A, row by row",
+        "Aᵀ: rows and columns exchanged, in the last two axes only",
         "AᵀA, for all leading dimensions at once",
     ),
     hints=(
@@ -667,38 +668,38 @@ COVARIANCE = Exercise(
             "A·A is positive semi-definite: a square is never negative.",
             "Your Σ is A·A. That holds for numbers, not for matrices: two quarter turns make a half turn, and a half turn "
             "points every vector backwards. Which product is a *length* squared?",
-            (("factor.mT @ factor", "factor @ factor"),),
+            (("transposed @ factor", "factor @ factor"),),
         ),
         Mutant(
             "made-symmetric",
             "A symmetric matrix is a covariance.",
             "Your Σ is (A + Aᵀ)/2: symmetric, but its eigenvalues may be negative. Being symmetric is only half of it.",
-            (("factor.mT @ factor", "(factor + factor.mT) / 2"),),
+            (("transposed @ factor", "(factor + factor.mT) / 2"),),
         ),
         Mutant(
             "a-a-transposed",
             "AᵀA and AAᵀ are the same.",
             "Your Σ is AAᵀ. That is a covariance, too, but another one; the predictor was trained with AᵀA.",
-            (("factor.mT @ factor", "factor @ factor.mT"),),
+            (("transposed @ factor", "factor @ factor.mT"),),
         ),
         Mutant(
             "squared-entries",
             "A matrix is squared number by number.",
             "You square each entry by itself. The off-diagonal entries are then never negative, and need not be equal: "
             "`@` multiplies matrices, `*` numbers.",
-            (("factor.mT @ factor", "factor * factor"),),
+            (("transposed @ factor", "factor * factor"),),
         ),
         Mutant(
             "entry-by-entry",
             "Aᵀ * A multiplies matrices.",
             "`*` multiplies entry by entry. For matrices there is `@`.",
-            (("factor.mT @ factor", "factor.mT * factor"),),
+            (("transposed @ factor", "factor.mT * factor"),),
         ),
         Mutant(
             "absolute",
             "Positive entries make a positive matrix.",
             "You make the entries positive. [[1, 2], [2, 1]] has positive entries and the eigenvalue -1.",
-            (("factor.mT @ factor", "factor.abs()"),),
+            (("transposed @ factor", "factor.abs()"),),
         ),
         Mutant(
             "triangle",
@@ -710,7 +711,7 @@ COVARIANCE = Exercise(
             "diagonal",
             "Variances are what matters.",
             "Your ellipses always lie along the axes: nothing stands off the diagonal.",
-            (("factor.mT @ factor", "torch.diag_embed((factor * factor).sum(dim=-2))"),),
+            (("transposed @ factor", "torch.diag_embed((factor * factor).sum(dim=-2))"),),
         ),
     ),
     alternatives=(_factor_by_columns, _factor_einsum, _factor_rows),
