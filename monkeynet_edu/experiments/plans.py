@@ -47,11 +47,23 @@ def _full(config: MonkeyNetConfig) -> MonkeyNetConfig:
     return config
 
 
+def without_flow(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    """The configuration without a motion network: nothing is deformed (the paper's "No F", Table 2).
+
+    Args:
+        config: of the whole model.
+
+    Returns:
+        The same, but for ``generator.motion``, which is None, and for the weight of the loss on the deformed frame: without
+        a flow that frame is the source itself, the loss a constant, and its weight 0.
+    """
+    generator = replace(config.generator, motion=None)
+    losses = replace(config.losses, deformed=0.0)
+    return replace(config, generator=generator, losses=losses)
+
+
 def _no_flow(config: MonkeyNetConfig) -> MonkeyNetConfig:
-    """Without M nothing is deformed, so that a loss on the deformed frame would be a constant: it does not count."""
-    return replace(
-        config, generator=replace(config.generator, motion=None), losses=replace(config.losses, deformed=0.0)
-    )
+    return without_flow(config)  # looked up at each call: a learner's own version may stand in its place
 
 
 def _with_motion(config: MonkeyNetConfig, change: Callable[[MotionConfig], MotionConfig]) -> MonkeyNetConfig:
