@@ -79,5 +79,6 @@ def average_euclidean_distance(real: Tensor, generated: Tensor, form: Form = "eu
     Returns:
         Scalar: mean over frames; NaN where there is none.
     """
-    squared = (generated - real).square().sum(dim=-1)  # (T,)
-    return squared.mean() if form == "squared" else squared.sqrt().mean()
+    offset = generated - real  # (T, D)
+    distance: Tensor = offset.norm(dim=-1)  # (T,)
+    return distance.square().mean() if form == "squared" else distance.mean()
