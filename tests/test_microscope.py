@@ -127,6 +127,13 @@ def test_the_copy_repeats_the_source_and_the_undamaged_film_is_the_real_one(spec
     assert np.array_equal(microscope.spoilt(specimen, Damage()), specimen.real)
 
 
+def test_exact_films_come_with_their_truth(specimen: Specimen) -> None:
+    clips = microscope.film_exactly(CHARACTER, (3, 5))
+    assert np.array_equal(np.stack([clip.frames for clip in clips]), specimen.real)
+    assert all(clip.truth is not None and len(clip.truth.joints) == microscope.FRAMES for clip in clips)
+    assert bool(specimen.moving.any(dim=(2, 3)).float().mean() > 0.9)  # something moves in nearly every frame
+
+
 def test_damages_can_be_combined(specimen: Specimen) -> None:
     both = microscope.spoilt(specimen, Damage(limb="left leg", shift=2))
     alone = microscope.spoilt(specimen, Damage(limb="left leg"))
