@@ -344,7 +344,7 @@ model = MonkeyNet.load(weights_path("mini-taichi")).to(ex.device.device)
 single = prediction.shipped_predictor("mini-taichi", form="single")  # the paper's form: one future for each picture
 PIXELS = 63 / 2  # a distance in the picture, times this: in pixels
 
-clips = [ex.character.clip(motion=motion, length=32) for motion in range(1, 17)]
+clips = [ex.character.clip(motion=motion, length=32) for motion in range(1, 4 if ex.fast else 17)]
 found = prediction.extract(model, clips, ex.device)  # 16 times Keypoints (32, K)
 real = Keypoints(torch.stack([f.mean for f in found]), torch.stack([f.cov for f in found]))
 first = Keypoints(real.mean[:, 0], real.cov[:, 0])  # what the predictor is shown
