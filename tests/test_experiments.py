@@ -593,6 +593,17 @@ def test_a_comparison_has_the_differences_ranking_and_orders_that_the_figures_ha
     }
 
 
+def test_notes_among_the_figures_of_a_record_are_no_figures(tmp_path: Path) -> None:
+    job = plans.job_of(experiment("table2"), "full", "mini-taichi", 0, effort("cpu"))
+    record = made_up(job, {"akd": [1.0, 2.0]})
+    record["figures"] |= {"notes": ["fid: features of one network"], "fid": None}
+    places = places_in(tmp_path)
+    records.write_json(places.record(job), record)
+    (outcome,) = comparison.gather(experiment("table2"), effort("cpu"), places, ["full"])
+    assert set(outcome.figures) == {"akd", "fid"}
+    assert math.isnan(outcome.figures["fid"][0])
+
+
 def test_a_clip_counts_once_however_many_seeds_there_are(tmp_path: Path) -> None:
     rng = random.Random(0)
     full, other = ([rng.random() for _ in range(20)] for _ in range(2))

@@ -129,7 +129,8 @@ def _seeds_of(what: Experiment, how: Effort, places: Places, method: str, data: 
 
 def _outcome(method: str, data: str, found: dict[int, Values]) -> Outcome:
     records = tuple(found.values())
-    names = [n for n in records[0]["figures"] if all(n in r["figures"] for r in records)]
+    said = records[0]["figures"]  # numbers, None where one could not be computed, and the notes of ``evaluate``
+    names = [n for n in said if not isinstance(said[n], list) and all(n in r["figures"] for r in records)]
     figures = {n: [_number(r["figures"][n]) for r in records] for n in names}
     single = [n for n in records[0]["per_clip"] if all(n in r["per_clip"] for r in records)]
     per_clip = {
