@@ -616,8 +616,8 @@ ex.reveal(
 #   predictor has to be one that predicts covariances: `config.covariance` says so.)
 # - The published code feeds zeros. `prediction.PredictorConfig(feedback="zeros")`: what would the network have to keep in its
 #   cell that it can now read?
-# - `single.config.covariance`, `several.config.covariance`: which of the two predicts covariances, which keeps those of the first
-#   frame? Watch the forearms in both films as they turn.
+# - `single.config.covariance`, `several.config.covariance`: does a predictor say covariances (`factor`), or keep those of the first
+#   frame (`first`)? Watch the forearms in its films as they turn.
 # - Another picture to start from: frame 16 of a clip, in mid-movement. Are five futures still as far apart?
 #
 # **Make:** a predictor of your own. `monkeynet-edu train-predictor --help` says how; or `prediction.train_predictor` on films of
