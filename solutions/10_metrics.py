@@ -9,7 +9,7 @@
 #
 # **After this lesson you can**
 #
-# - write the metrics of the paper, AKD, MKR, AED and the Fréchet distance, as defined *and* as the authors' code computes them;
+# - write the metrics of the paper: AKD, MKR, AED and the Fréchet distance; AKD and AED also as the authors' code computes them;
 # - name for each of them something bad that it does not notice, and something harmless that upsets it;
 # - say which figures of two papers may be compared, and which may not;
 # - write a table of results in which every number says what it was measured on.
@@ -158,7 +158,7 @@ ex.reveal(
     [
         f"The ratio is {ratio:.3f}. Along an axis the published form says ½ to an error of one pixel, along a diagonal "
         "0.71; over all directions 2/π = 0.64. Whoever compares her AKD with a published one without asking makes her "
-        "own model look more than half as bad again.",
+        "own model look about one and a half times as bad as it is.",
         figures10.figure_directions(angles[::5], *each),
     ],
 )
@@ -178,7 +178,7 @@ print(figures10.table(told, ("L1", "L1 moving", "AKD")))
 # `evaluate` prints `akd_detector`: how far the detector is off on *real* frames. An AKD below that says nothing.)
 #
 # ## 3. A limb is lost
-# Here is a film with a real fault: the right arm moves a whole second too late. Everything else is exact.
+# Here is a film with a real fault: the right arm moves a whole second (six frames) too late. Everything else is exact.
 
 # %% tags=["nbval-ignore-output"]
 late, cut = Damage(LATE_ARM), Damage(LATE_ARM, limb="right arm")
@@ -251,7 +251,8 @@ for name, row in told.items():
 ex.used("missing-rate")
 
 # %% [markdown]
-# MKR tells on the film without an arm. And the number of joints tells too: a figure without its count invites you to compare two
+# MKR tells on the film without an arm. (The authors' code also counts the first frame, the source itself, where hardly anything
+# can be missing; `evaluate` prints that as `mkr_published`, and `l1_published` likewise.) And the number of joints tells too: a figure without its count invites you to compare two
 # frames with two thousand.
 #
 # ## 4. AED: is it still the same person?
@@ -324,10 +325,10 @@ print(f"another person in the same movement: AED {specimen.full['as defined']['A
 #
 # $$\big|\mu_1-\mu_2\big|^2 \;+\; \mathrm{tr}\Big(\Sigma_1+\Sigma_2-2\,\big(\Sigma_1^{1/2}\,\Sigma_2\,\Sigma_1^{1/2}\big)^{1/2}\Big)$$
 #
-# It has a meaning: it is the least mean squared distance that the points have to travel to turn the one cloud into the other.
+# It has a meaning: it is the least mean squared distance that the points of the one Gaussian have to travel to become the other.
 #
 # **By hand, one dimension.** Mean 1 and variance 4 (σ = 2) against mean 4 and variance 1 (σ = 1):
-# (1 - 4)² + (4 + 1 - 2·√(2·1·2)) = 9 + (5 - 4) = **10**. The second part is just (2 - 1)², the squared difference of the σ.
+# (1 - 4)² + (4 + 1 - 2·√(2·1·2)) = 9 + (5 - 4) = **10**. (Under the root stand √Σ₁, Σ₂, √Σ₁, here 2, 1, 2.) The second part is just (2 - 1)², the squared difference of the σ.
 #
 # **By hand, two dimensions.** One cloud lies, Σ₁ with 9 and 1 on its diagonal; the other stands, Σ₂ with 1 and 9. Same
 # mean. Along x the σ are 3 and 1, along y 1 and 3: (3 - 1)² + (1 - 3)² = **8**. The middles agree, the crowds do not.
@@ -362,7 +363,8 @@ for name, (one, other) in pairs.items():
     print(f"{name}: {frechet.frechet_distance(*gaussian(one), *gaussian(other)).item():.2f}")
 
 # %% [markdown]
-# (Moved by 4: 4² = 16. Lying and standing: about 8, since these are samples.) The figure that papers print is this number
+# (`gaussian(points)` is given: the mean, and the covariance divided by N - 1. Moved by 4: 4² = 16. Lying and standing: about 8, since
+# these are samples. Twice as wide: σ grows from 3 to 6 and from 1 to 2, so about 3² + 1² = 10.) The figure that papers print is this number
 # for the features of *Inception*, a network for photographs: the **FID**. Our miniatures have a small network of their own,
 # so we call it mini-FID. `evaluate` leaves the sum to the library torchmetrics; does it agree with yours?
 
@@ -452,7 +454,7 @@ told["shuffled"] = microscope.readings(specimen, shuffled, "as defined")
 print(figures10.table({name: told[name] for name in ("copy", "shuffled")}, ("AKD", "FID")))
 
 # %% [markdown]
-# Nowhere. A film whose frames are shuffled has FID 0, and AKD is beside itself. (There are metrics for the order as well, which
+# Nowhere. A film whose frames are shuffled has FID 0, while AKD finds hardly a joint in its place. (There are metrics for the order as well, which
 # look at whole films: FVD, with features of a video network.)
 #
 # ## 6. And the keypoints?
@@ -572,7 +574,7 @@ ex.reveal(
 # - Cheat FID: is there a damage that FID loves and everybody else hates? (You have met one that is not on the sliders.)
 #
 # **Make** a metric of your own: a function of the real and the spoilt films, (3, 24, 64, 64, 3), uint8, that tells a late arm from
-# no arm, and gives 0 to the real film. Try it on all of `films`.
+# no arm, and gives 0 to `specimen.real`. Try it on all of `films`.
 
 # %%
 def my_metric(real, made):
@@ -593,7 +595,7 @@ row = [specimen.real[0], films["late arm"][0], films["no arm"][0]]
 ex.film(
     torch.cat([torch.from_numpy(film).permute(0, 3, 1, 2).float() / 255 for film in row], dim=3)[::3],
     fps=3,
-    caption=f"{ex.character.name}: as filmed; right arm too late; right arm gone, and a better AKD.",
+    caption=f"{ex.character.name}: as filmed; right arm too late; right arm gone.",
     alt=f"Three films of {ex.character.name} side by side: as filmed, with a right arm that moves too late, and without a right arm.",
 )
 
@@ -614,8 +616,8 @@ ex.film(
 # - **L1** loves a copy of the source wherever little moves. Measure the copy, always, and moving pixels apart.
 # - **AKD** asks where limbs are, among those that were found. A lost limb *improves* it; **MKR** tells.
 # - **AED** asks who it is; **FID** whether the crowd of frames looks real, and not in which order they come.
-# - The published code computes other forms of AKD and AED than the words say. The ratio is no constant you can always count on, and
-#   even an order may change.
+# - The published code computes other forms of AKD and AED than the words say. Their ratio depends on the errors,
+#   and even an order may change.
 # - **A FID compares to nothing** but FIDs with the same network, the same sizes and as many frames.
 #
 # ## To discuss

@@ -39,7 +39,7 @@ def average_keypoint_distance(real: Tensor, generated: Tensor, both: Tensor, nor
         generated: (T, J, 2) likewise.
         both: (T, J) whether the joint was found in both frames; what stands at the others does not count.
         norm: ``euclidean``: √(Δx² + Δy²), the distance of the paper's words; ``l1``, published: (|Δx| + |Δy|) / 2, which
-            is π/2 ≈ 1.57 times smaller where errors have no preferred direction.
+            is smaller, and not by the same factor for all errors.
 
     Returns:
         Scalar: the mean over the joints of each frame, then over the frames that have any; NaN where none has.

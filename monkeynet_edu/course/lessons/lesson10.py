@@ -604,7 +604,7 @@ def _frechet_pair(f: Function) -> None:
     root = math.sqrt(float(product.trace()) + 2 * math.sqrt(float(torch.det(product))))
     wanted = float((mean1 - mean2).square().sum()) + float(cov1.trace() + cov2.trace()) - 2 * root
     tried = "two random slanted Gaussians in 2 dimensions"
-    message = "In two dimensions the trace of the root has a closed form"
+    message = "For two slanted Gaussians in two dimensions the distance is known (tr R = √(tr Σ₁Σ₂ + 2 √det Σ₁Σ₂))"
     expect(_came(f(mean1, cov1, mean2, cov2), tried), wanted, message, tried)
 
 
