@@ -45,8 +45,8 @@ ex.map()
 # everything in this lesson is computed from the records of those runs, whatever they say.
 #
 # ### Predict the order, before you see a number
-# Put the six rows into your order, the best first. (What stands there is the order in which the paper prints them: no
-# order of merit.)
+# Put the six rows into your order, the best first. (What stands there is the order in which the paper prints them, Full last:
+# no order of merit.)
 
 # %%
 my_order = ["no_flow", "no_residual", "no_coarse", "no_covariance", "no_source", "full"]
@@ -118,7 +118,7 @@ for name, config in (("full", full), ("no_flow", ablated)):
     print(f"{name:8} {figures.parameters(MonkeyNet(config))} parameters")
 
 # %% [markdown]
-# If No F does worse, is it the flow that is missing, or the numbers that M could learn? A careful author adds a row for that: a
+# If No F does worse, is it the flow that is missing, or M's parameters? A careful author adds a row for that: a
 # larger G without a flow. The paper does not, nor do we. Write such things down; they cost a sentence.
 
 # %% [markdown]
@@ -289,7 +289,9 @@ figures.figure_clips(per_clip("no_flow"), per_clip("full"), ("No F", "Full"), LA
 # *methods*. What does, is on the right: the difference on each clip.
 #
 # To see what that means for intervals, an example in which we **know** the truth, because we make it up: thirty clips of
-# very different difficulty, and a method B that is a little better than A on each of them.
+# very different difficulty, and a method B that is a little better than A on each of them. Beside each mean stands an interval:
+# where the mean would probably lie with thirty other clips of the kind. (It is made by a *bootstrap*, which you write in a minute;
+# here the library's does it.)
 
 # %%
 random = torch.Generator().manual_seed(11)
@@ -413,7 +415,7 @@ figures.figure_shares(shares, titles)
 ex.used("order-stability")
 
 # %% [markdown]
-# Read along the diagonal: neighbours in the table. Now the paper's orders, pair by pair. The paper's table says which of
+# Read beside the diagonal: neighbours in the table. Now the paper's orders, pair by pair. The paper's table says which of
 # two rows is better; our runs say whether that holds here.
 
 # %%
@@ -455,10 +457,9 @@ print(f"pairs in the same order: {figures.agreeing(found.ranking, last)} of {mat
 # weights, the order of the pairs. Another seed gives another model.
 
 # %%
-spread = figures.seed_spread(table.outcomes, FIGURE)
 ex.predict(
     "seeds",
-    "Train the same row again with another seed. How far apart are the two, on average over the rows, compared with the mean "
+    "Train the same row again with another seed. How far apart are its best and its worst seed, on average over the rows, compared with the mean "
     "distance from one row of the table to the next?",
     {
         "little": "a tenth of it, or less: one seed is enough",
@@ -514,7 +515,8 @@ ex.reveal(
     min(chances, key=lambda name: abs(math.log(chances[name] / chance))),
     f"Three of six places can be chosen in {by_luck(3)} ways, and one of them is 'the first three': 1 in {by_luck(3)}, "
     f"that is {100 * chance:.0f} %. With two runs each it is 1 in {by_luck(2)}: **two runs can never be convincing by their "
-    f"order alone**, and three just reach the usual 5 %. With one run each it is 1 in {by_luck(1)}.",
+    f"order alone**. Three just reach the usual 5 %, and only if you said beforehand which one would win: that *either* has all the "
+    f"best runs comes twice as often, 1 in {by_luck(3) // 2}. With one run each it is 1 in {by_luck(1)}.",
 )
 
 # %% [markdown]
@@ -526,12 +528,7 @@ ex.reveal(
 #
 # ### The paper's 0.050 against 0.051
 # Table 2 prints the L1 of the full model as 0.050, of No $\mathcal{F}_{\text{residual}}$ and of No $x$ as 0.051; one
-# training each. Three decimals look like certainty. What do they hold? First the rounding: 0.050 stands for everything from
-# 0.0495 to 0.0505.
-
-# %%
-paper = {name: comparison.PAPER["table2", name, "mini-taichi"]["l1"] for name in plans.VARIANTS}
-figures.figure_printed({plans.VARIANTS[name].title: paper[name] for name in sorted(paper, key=paper.get)})
+# training each. Three decimals look like certainty. What do they hold? First the rounding.
 
 # %%
 ex.predict(
@@ -555,8 +552,15 @@ ex.reveal(
     key,
     f"Printed alike, two values may be up to {same_print:.3f} apart. Printed as 0.050 and 0.051, they differ by "
     f"{abs(least):.3f} to {0.051 + half - 0.050 + half:.3f}. Equal rank is not equal, and another rank may be hardly a "
-    "difference. (By AKD, which the paper prints more finely, 2.81 and 2.71, the two rows are not equal.)",
+    "difference. (By AKD, which the paper prints more finely, No F_residual has 2.81 and No x 2.71.)",
 )
+
+# %% [markdown]
+# What the printed figures can stand for: 0.050 means anything from 0.0495 to 0.0505.
+
+# %%
+paper = {name: comparison.PAPER["table2", name, "mini-taichi"]["l1"] for name in plans.VARIANTS}
+figures.figure_printed({plans.VARIANTS[name].title: paper[name] for name in sorted(paper, key=paper.get)})
 
 # %% [markdown]
 # Then the seeds. The paper has one run a row, so nobody knows its $s$. Suppose that the paper's trainings scatter, in per
@@ -582,7 +586,7 @@ for name in plans.VARIANTS:
 #
 # Change one thing, predict, run:
 # 1. **Your mistake.** Submit `paired_bootstrap` with clips drawn for each method by themselves, then draw the figure of
-#    section 4 inside `with ex.run_mine("paired-bootstrap"):`. Which rows could you still tell from Full? (Then submit the right
+#    section 4 inside `with ex.run_mine("paired-bootstrap"):`. Are the new intervals the dotted ones? (Then submit the right
 #    one again.)
 # 2. **Another figure.** Set `FIGURE = "l1"` in section 4 and run on. Is it the same order? Lesson 10 tells why it need not be.
 # 3. **Few draws.** Replace `statistics.DRAWS` by 50 and try several seeds of the generator. Which digit of the ends would you
