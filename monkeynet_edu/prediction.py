@@ -94,7 +94,7 @@ def vector_covariances(vector: Tensor, keypoints: int) -> Tensor:
 def covariance_from_factor(raw: Tensor) -> Tensor:
     """Makes covariances of any four numbers each: (..., 4) → (..., 2, 2), Σ = AᵀA with A = [[r1, r2], [r3, r4]].
 
-    vᵀAᵀAv = |Av|² ≥ 0 for every v: symmetric and positive semi-definite, whatever the network says. A·A is neither.
+    vᵀAᵀAv = |Av|² ≥ 0 for every v: symmetric and positive semi-definite, whatever the network says. A·A need be neither.
     """
     factor = torch.unflatten(raw, -1, (2, 2))
     transposed = factor.mT

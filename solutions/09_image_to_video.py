@@ -14,7 +14,7 @@
 # - write one step of an LSTM by hand, gates and all, and run a shipped predictor on it;
 # - turn any four numbers into a covariance, and say which recipes fail;
 # - say what a loss under teacher forcing tells about a film, and what not;
-# - explain why the best single guess of the future hardly moves, and what to do about it.
+# - explain what the best single guess of the future looks like, and make several.
 #
 # Predictions work as before: the buttons, or `ex.answer("name-of-the-question", "your-choice", sure=70)`, or `ex.skip(…)`.
 
@@ -35,7 +35,7 @@ ex.map()
 # Here are some sine curves, all of them with the same height and the same period (24 steps), each caught at another moment.
 # We want a network that reads such a curve value by value and, after each one, says the next.
 #
-# For that we need neither labels nor teachers. The curve itself holds the answers: the right answer after step $t$ is simply
+# For that we need no labels. The curve itself holds the answers: the right answer after step $t$ is simply
 # what stands at step $t + 1$.
 #
 # **By hand.** From the sequence 1, 2, 3, 4 the network reads 1, 2, 3 (the *inputs*), and should say 2, 3, 4 (the
@@ -47,6 +47,9 @@ ex.map()
 # ### Exercise 1: shifted targets
 
 # %% exercise="shifted"
+
+# %% [markdown]
+# (`lstm.sines(phases, length)` draws one curve for each phase, in radians; each 0.8 high, (B, length, 1).)
 
 # %%
 curves = lstm.sines(torch.tensor([0.0, 1.5, 3.0]), length=25)
@@ -77,6 +80,8 @@ ex.predict(
 )
 
 # %% [markdown]
+# You will see it at the end of this section.
+#
 # ### A memory with gates
 # A **recurrent network** takes its own notes along: at each step it gets the input $x_t$ *and* its notes from the step before,
 # and hands new notes to the next step. Whoever remembers the last value knows whether the curve rises or falls.
@@ -162,6 +167,9 @@ ex.used("lstm-step")
 # **By hand.** Let the step be y = 2·x + state, and the state grow by 1 each time. From first = 1 and state = 0:
 # y₁ = 2·1 + 0 = 2, y₂ = 2·2 + 1 = 5, y₃ = 2·5 + 2 = 12. The film is **2, 5, 12**. The first one was given; it is not a
 # part of what was predicted.
+#
+# Training will go through these steps, so the gradient has to pass from the outputs back to `first` and to the network: no
+# `detach`, no `no_grad`.
 #
 # ### Exercise 3: running freely (a blank page)
 
@@ -273,7 +281,7 @@ ex.used("roll-out")
 # | – | all of a frame in one row | `prediction.keypoint_vector`: F = 2K, or 6K with covariances |
 # | LSTM | reads a row, says the next one | `predictor.lstm`, `predictor.output` |
 # | T = 32 | length of the film | `prediction.FRAMES` |
-# | $\hat h^k_t$ | predicted keypoints | `predictor.predict(first, frames)` |
+# | $\hat h^k_t$ | predicted keypoints | `predictor.predict(first, frames)`, the first frame included |
 #
 # (The paper says LSTM. Its published code has a GRU, a cousin with two gates, of 1024 units, and feeds it zeros after the first
 # frame. Ours is much smaller and reads its own outputs.)
@@ -373,8 +381,9 @@ ex.used("lstm-step")
 # a frame. What was filled in must not count: neither in the sum of the errors, nor in the number by which it is divided.
 #
 # **By hand.** Two clips, the second one frame short. The errors are 1 and 3 in the first clip, 5 in the second. The mean over
-# frames that are there is (1 + 3 + 5)/3 = **3**. Dividing by all four places gives 2.25, too good. The mean of the clips' means,
-# (2 + 5)/2 = 3.5, lets the frame of the short clip count twice.
+# frames that are there is (1 + 3 + 5)/3 = **3**. (With F numbers a frame: over all numbers of those frames.) Dividing by all four places gives 2.25, too good. The mean of the clips' means,
+# (2 + 5)/2 = 3.5, lets the frame of the short clip count twice. And multiplying the errors by the mask is no way out: what was
+# filled in may be NaN, and NaN · 0 is NaN.
 #
 # ### Exercise 5: a loss for clips of different length (a blank page)
 
@@ -432,7 +441,7 @@ ex.predict(
         "lower": "That of the lower loss, by about the same margin: the loss tells how good a film is.",
         "predictor": "The predictor's, and clearly, whatever the two losses say: a film is another task.",
         "repeat": "Repeating's: nothing that is made up is as near as what was seen.",
-        "tie": "Neither: the two losses are so close that the films are equally good.",
+        "tie": "Neither: the two losses are so close (within 5 %) that the films are equally good.",
     },
 )
 
@@ -532,11 +541,11 @@ ex.reveal(
         figures.figure_trails(
             still_picture,
             {
-                f"a real film: {amplitude(real.mean[which][None]):.1f} px": real.mean[which],
+                f"the liveliest of 16: {amplitude(real.mean[which][None]):.1f} px": real.mean[which],
                 f"mean of 16: {goes['mean of all']:.1f} px": mean_film[0],
                 f"predicted: {amplitude(predicted.mean[which][None]):.1f} px": predicted.mean[which],
             },
-            f"Trails of the keypoints over the still picture. They go {amplitude(real.mean[which][None]):.1f} pixels in a real film, "
+            f"Trails of the keypoints over the still picture. They go {amplitude(real.mean[which][None]):.1f} pixels in the liveliest real film, "
             f"{goes['mean of all']:.1f} in the mean of all films, {amplitude(predicted.mean[which][None]):.1f} in the predicted one.",
         ),
     ],
@@ -561,8 +570,8 @@ figures.figure_motion(
 )
 
 # %% [markdown]
-# The figure does a little of everything and nothing with resolve. (Look at its hands, too: where keypoints come to lie in ways that
-# no real film has, G draws patches.) No larger network and no longer training would change that: nothing in the picture tells
+# The figure does a little of everything and nothing resolutely. (Look at its hands, too: where keypoints come to lie in ways that
+# no real film has, G draws patches.) A larger network or longer training would not change that: nothing in the picture tells
 # whether the left arm will rise or the right one.
 #
 # ### Several futures
@@ -578,7 +587,7 @@ ex.predict(
     "mean future:",
     {
         "lower": "It is lower: it moves as real films do, so it is nearer to them.",
-        "same": "About the same, within two hundredths.",
+        "same": "About the same, within 2 %.",
         "higher": "It is higher: it commits itself, and mostly to something else than what happened.",
     },
 )
@@ -653,7 +662,7 @@ ex.map()
 # - A sequence teaches itself: **shifted targets**, to each frame its next one. With **teacher forcing** the network always reads
 #   the truth; when it **runs freely**, it reads itself, and errors add up.
 # - An **LSTM** keeps a cell behind three gates: what is kept, what is let in, what is said.
-# - **AᵀA** is symmetric and positive semi-definite, because $v^\top A^\top Av = |Av|^2$. A·A is neither.
+# - **AᵀA** is symmetric and positive semi-definite, because $v^\top A^\top Av = |Av|^2$. A·A need be neither.
 # - A **masked loss** counts what is there, in the sum and in the divisor.
 # - A loss under teacher forcing does not tell how good a film is.
 # - One picture has many futures. **The best single answer is their middle, and the middle hardly moves.** Several futures,
