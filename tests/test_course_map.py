@@ -66,13 +66,8 @@ def test_only_the_current_lesson_is_outlined_in_words_too() -> None:
 
 def test_later_lessons_are_grey_and_say_so() -> None:
     drawn = draw_map(set(), [])
-    assert {name for name, standing in drawn.standing.items() if standing == "later"} == {
-        "prediction",
-        "metrics",
-        "experiments",
-        "rivals",
-    }
-    assert texts(drawn).count("later") == 4
+    assert {name for name, standing in drawn.standing.items() if standing == "later"} == {"rivals"}
+    assert texts(drawn).count("later") == 1
 
 
 def test_the_same_state_gives_the_same_bytes() -> None:

@@ -86,7 +86,7 @@ def _all_boxes() -> dict[str, Box]:
             columns=2,
         ),
         *(
-            Box(name, label, lesson, 15 + 164 * number, 605, 150, 60)
+            Box(name, label, lesson, 8 + 166 * number, 605, 159, 60)
             for number, (name, label, lesson) in enumerate(
                 [
                     ("training", "Training", "07"),
