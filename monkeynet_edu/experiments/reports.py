@@ -213,7 +213,8 @@ def _order_lines(what: Experiment, data: str, found: Comparison) -> list[str]:
 def _count(found: Comparison) -> str:
     """How many of the paper's orders hold."""
     kinds = [statistics.decided(claim.share) for claim in found.claims]
-    said = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    counted = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    said = ", ".join(f"{n} {'hold' if (kind, n > 1) == ('holds', True) else kind}" for kind, n in counted.items())
     return f"Of the paper's {len(kinds)} orders: {said}." if kinds else ""
 
 
