@@ -7,70 +7,20 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from command_line import Command, Done
 from PIL import Image
+from small_model import SIDE, TINY
 
 from monkeynet_edu import __version__, cli, demo, doctor, model
 from monkeynet_edu.data.miniatures import make
 from monkeynet_edu.data.video import read_image, read_video, write_video
-from monkeynet_edu.discriminator import DiscriminatorConfig
-from monkeynet_edu.generator import GeneratorConfig
-from monkeynet_edu.keypoints import DetectorConfig
-from monkeynet_edu.losses import LossWeights
-from monkeynet_edu.model import MonkeyNet, MonkeyNetConfig
-from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
+from monkeynet_edu.model import MonkeyNet
 from monkeynet_edu.training import CHECKPOINT_FILE
-
-SIDE = 16
-TINY = MonkeyNetConfig(
-    frame_size=SIDE,
-    detector=DetectorConfig(3, 4, 8, 2),
-    generator=GeneratorConfig(
-        4,
-        8,
-        2,
-        refinement_blocks=1,
-        motion=MotionConfig(4, 8, 2, embedding=EmbeddingConfig(("heatmap", "deformed_source"))),
-    ),
-    discriminator=DiscriminatorConfig(4, 8, 1),
-    losses=LossWeights(feature_matching=(10.0, 1.0)),
-)
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in this process."""
-
-    def call(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["monkeynet-edu", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-        except SystemExit as left:
-            code = left.code
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return Done(int(code or 0), said.out, said.err)
-
-    return call
 
 
 def moving_frames(seed: int, count: int = 4, side: int = SIDE) -> np.ndarray:

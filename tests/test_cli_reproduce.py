@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import test_experiments as made
+from command_line import Command, runner
 
-from monkeynet_edu import cli, experiments
+from monkeynet_edu import experiments
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import plans, pool, reproduction
-
-
-class Done(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs ``reproduce`` in this process; nothing is trained unless a test says so."""
-
-    def call(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["monkeynet-edu", "reproduce", *map(str, arguments)])
-        monkeypatch.setattr("monkeynet_edu.experiments.reproduction.outdated", lambda *_: None)
-        capsys.readouterr()
-        try:
-            cli.main()
-        except SystemExit as left:
-            code = left.code
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return Done(int(code or 0), said.out, said.err)
-
-    return call
+    monkeypatch.setattr("monkeynet_edu.experiments.reproduction.outdated", lambda *_: None)
+    return runner(monkeypatch, capsys, "reproduce")
 
 
 def where(folder: Path) -> list[str]:
@@ -98,7 +72,7 @@ def test_no_seeds_and_no_processes_are_refused(run: Command, option: str) -> Non
 
 
 def test_a_broken_record_is_named(run: Command, tmp_path: Path) -> None:
-    job = experiments.find_job(plans.experiment("table2"), "full-seed0", plans.effort("cpu"))
+    job = experiments.find_job(plans.experiment("table2"), "full-seed0", plans.effort("short"))
     path = made.places_in(tmp_path).record(job)
     path.parent.mkdir(parents=True)
     path.write_text("{")

@@ -198,8 +198,8 @@ def test_an_unknown_variant_budget_experiment_or_method_is_refused_with_the_near
         (lambda: effort("gpus"), "gpu"),
         (lambda: experiment("table4"), "table"),
         (lambda: choose_methods(experiment("table2"), ["ful"]), "full"),
-        (lambda: find_job(experiment("table2"), "ful-seed1", effort("cpu")), "full-seed1"),
-        (lambda: find_job(experiment("table2"), "nonsense", effort("cpu")), "expected one of"),
+        (lambda: find_job(experiment("table2"), "ful-seed1", effort("short")), "full-seed1"),
+        (lambda: find_job(experiment("table2"), "nonsense", effort("short")), "expected one of"),
     ):
         with pytest.raises(UserError, match=words):
             call()
@@ -208,12 +208,12 @@ def test_an_unknown_variant_budget_experiment_or_method_is_refused_with_the_near
 # ---------------------------------------------------------------------------------------------------------------- jobs
 
 
-def all_jobs(budget: str = "cpu") -> list[Job]:
+def all_jobs(budget: str = "short") -> list[Job]:
     return [j for e in EXPERIMENTS.values() for j in jobs_of(e, choose_methods(e)[0], (0, 1), effort(budget))]
 
 
 def test_cells_that_mean_the_same_run_share_it() -> None:
-    how = effort("cpu")
+    how = effort("short")
     full = find_job(experiment("table2"), "full-seed1", how)
     assert plans.job_of(experiment("fig7"), "k10", "mini-taichi", 1, how) == full
     assert plans.job_of(experiment("table1"), "ours", "mini-taichi", 1, how) == full
@@ -240,7 +240,7 @@ def test_every_run_can_be_named_on_the_command_line() -> None:
 
 
 def test_seeds_come_before_rows_so_that_half_a_table_has_every_row() -> None:
-    jobs = jobs_of(experiment("table2"), list(VARIANTS), (0, 1), effort("cpu"))
+    jobs = jobs_of(experiment("table2"), list(VARIANTS), (0, 1), effort("short"))
     assert [job.seed for job in jobs] == [0] * 6 + [1] * 6
 
 
@@ -252,8 +252,8 @@ def test_rivals_that_are_not_here_are_named_and_alone_refused() -> None:
 
 
 def test_a_budget_is_a_number_of_steps_and_the_smoke_budget_is_marked() -> None:
-    assert [BUDGETS[name].steps for name in ("smoke", "cpu", "gpu")] == sorted(
-        BUDGETS[name].steps for name in ("smoke", "cpu", "gpu")
+    assert [BUDGETS[name].steps for name in ("smoke", "short", "cpu", "gpu")] == sorted(
+        BUDGETS[name].steps for name in ("smoke", "short", "cpu", "gpu")
     )
     assert BUDGETS["smoke"].note == "smoke: not a result"
     assert all(not BUDGETS[name].note for name in BUDGETS if name != "smoke")
@@ -563,7 +563,7 @@ def fill(
     """Writes made-up records: (method, seed) → figures of each clip."""
     places = places_in(folder)
     for (method, seed), per_clip in values.items():
-        job = plans.job_of(experiment(table), method, data, seed, effort("cpu"))
+        job = plans.job_of(experiment(table), method, data, seed, effort("short"))
         records.write_json(places.record(job), made_up(job, per_clip))
     return places
 
@@ -578,7 +578,7 @@ def simple(folder: Path) -> Places:
 
 def test_a_comparison_has_the_differences_ranking_and_orders_that_the_figures_have(tmp_path: Path) -> None:
     what = experiment("table2")
-    outcomes = comparison.gather(what, effort("cpu"), simple(tmp_path), list(AKD))
+    outcomes = comparison.gather(what, effort("short"), simple(tmp_path), list(AKD))
     found = comparison.compare(what, outcomes, "akd")
     assert found is not None
     assert found.ranking == ["no_source", "full", "no_flow"]
@@ -594,12 +594,12 @@ def test_a_comparison_has_the_differences_ranking_and_orders_that_the_figures_ha
 
 
 def test_notes_among_the_figures_of_a_record_are_no_figures(tmp_path: Path) -> None:
-    job = plans.job_of(experiment("table2"), "full", "mini-taichi", 0, effort("cpu"))
+    job = plans.job_of(experiment("table2"), "full", "mini-taichi", 0, effort("short"))
     record = made_up(job, {"akd": [1.0, 2.0]})
     record["figures"] |= {"notes": ["fid: features of one network"], "fid": None}
     places = places_in(tmp_path)
     records.write_json(places.record(job), record)
-    (outcome,) = comparison.gather(experiment("table2"), effort("cpu"), places, ["full"])
+    (outcome,) = comparison.gather(experiment("table2"), effort("short"), places, ["full"])
     assert set(outcome.figures) == {"akd", "fid"}
     assert math.isnan(outcome.figures["fid"][0])
 
@@ -612,7 +612,7 @@ def test_a_clip_counts_once_however_many_seeds_there_are(tmp_path: Path) -> None
         values = {(m, s): {"akd": v} for m, v in (("full", full), ("no_flow", other)) for s in seeds}
         places = fill(tmp_path / folder, "table2", values)
         what = experiment("table2")
-        came = comparison.compare(what, comparison.gather(what, effort("cpu"), places, ["full", "no_flow"]), "akd")
+        came = comparison.compare(what, comparison.gather(what, effort("short"), places, ["full", "no_flow"]), "akd")
         assert came is not None
         found.append(came.differences)
     assert found[0] == found[1]
@@ -626,11 +626,11 @@ def test_only_shared_seeds_and_clips_with_figures_are_compared(tmp_path: Path) -
     }
     what = experiment("table2")
     places = fill(tmp_path, "table2", values)
-    came = comparison.compare(what, comparison.gather(what, effort("cpu"), places, ["full", "no_flow"]), "akd")
+    came = comparison.compare(what, comparison.gather(what, effort("short"), places, ["full", "no_flow"]), "akd")
     assert came is not None
     assert (came.seeds, came.clips) == ((0,), 3)
     assert came.differences[0].mean == 1
-    said = experiments.report(what, effort("cpu"), places).remarks
+    said = experiments.report(what, effort("short"), places).remarks
     assert any("same seeds" in line for line in said)
     assert any(line.startswith("No record yet: No F_residual") for line in said)
 
@@ -638,7 +638,7 @@ def test_only_shared_seeds_and_clips_with_figures_are_compared(tmp_path: Path) -
 def test_records_of_other_clips_are_not_compared(tmp_path: Path) -> None:
     places = fill(tmp_path, "table2", {("full", 0): {"akd": [1.0, 2.0]}, ("no_flow", 0): {"akd": [1.0, 2.0, 3.0]}})
     with pytest.raises(UserError, match="no_flow-seed0: expected the same test clips as full"):
-        experiments.report(experiment("table2"), effort("cpu"), places)
+        experiments.report(experiment("table2"), effort("short"), places)
 
 
 def test_results_of_another_budget_are_not_mixed_in(tmp_path: Path) -> None:
@@ -647,26 +647,26 @@ def test_results_of_another_budget_are_not_mixed_in(tmp_path: Path) -> None:
         experiments.report(what, effort("gpu"), places)
     path = places.record(find_job(what, "full-seed0", effort("gpu")))
     path.parent.mkdir(parents=True)
-    path.write_bytes(places.record(find_job(what, "full-seed0", effort("cpu"))).read_bytes())
-    with pytest.raises(UserError, match="budget: gpu here, cpu there"):
+    path.write_bytes(places.record(find_job(what, "full-seed0", effort("short"))).read_bytes())
+    with pytest.raises(UserError, match="budget: gpu here, short there"):
         experiments.report(what, effort("gpu"), places)
 
 
 def test_a_table_has_the_figures_the_papers_and_the_note(tmp_path: Path) -> None:
-    found = experiments.report(experiment("table2"), effort("cpu"), simple(tmp_path))
+    found = experiments.report(experiment("table2"), effort("short"), simple(tmp_path))
     assert found.columns == ["method", "L1 of moving pixels", "AKD (px)", "seeds"]
     assert found.rows[0] == ["Full", "2.0000", "2.50", "0, 1"]
     assert NOTE in found.title
     page = found.markdown("table2.png", "what it shows")
     assert "![what it shows](table2.png)" in page
     assert "AKD (px), Full below No F (paper: AKD 2.53 against 3.11): holds in 100 % of the draws; in 2 of 2 seeds." in page
-    assert page.splitlines()[0].endswith(f"(budget cpu; {NOTE})")
+    assert page.splitlines()[0].endswith(f"(budget short; {NOTE})")
 
 
 def test_the_papers_figures_stand_beside_their_own_kind(tmp_path: Path) -> None:
     figures = {"l1": [0.03, 0.04], "akd": [2.0, 2.0], "akd_l1": [1.5, 1.5], "mkr": [0.1, 0.2], "aed": [0.3, 0.3]}
     values: dict[tuple[str, int], dict[str, list[float | None]]] = {("full", 0): {**figures}}
-    found = experiments.report(experiment("table2"), effort("cpu"), fill(tmp_path, "table2", values))
+    found = experiments.report(experiment("table2"), effort("short"), fill(tmp_path, "table2", values))
     shown = dict(zip(found.columns, found.rows[0], strict=True))
     assert shown["L1"] == "0.0350\npaper 0.050"
     assert shown["AKD (px)"] == "2.00"
@@ -698,7 +698,7 @@ def test_page_and_picture_of_every_experiment_are_drawn_with_alt_text(tmp_path: 
         figures: dict[str, list[float | None]] = {"akd": [1.0, 2.0], "l1_moving": [0.1, 0.2], "aed": [0.1, 0.3]}
         rows = {(method, seed): figures for method in choose_methods(what)[0] for seed in (0, 1)}
         places = fill(tmp_path, table, rows, data)
-    found = experiments.report(what, effort("cpu"), places)
+    found = experiments.report(what, effort("short"), places)
     page, picture = found.save(tmp_path)
     alt = png_text(picture)
     assert found.title in alt
@@ -712,7 +712,7 @@ def test_page_and_picture_of_every_experiment_are_drawn_with_alt_text(tmp_path: 
 def test_every_label_of_a_picture_lies_inside_it(tmp_path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    found = experiments.report(experiment("table2"), effort("cpu"), simple(tmp_path)).picture()
+    found = experiments.report(experiment("table2"), effort("short"), simple(tmp_path)).picture()
     FigureCanvasAgg(found.figure).draw()
     width, height = found.figure.bbox.size
     for axis in found.figure.axes:

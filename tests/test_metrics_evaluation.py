@@ -9,38 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_model import SIDE, TINY
 from torch import Tensor
 
 from monkeynet_edu import geometry
 from monkeynet_edu.animation import Animation
 from monkeynet_edu.data.sprites import Clip, Truth, held_out_clips, training_clips
 from monkeynet_edu.data.video import to_tensor
-from monkeynet_edu.discriminator import DiscriminatorConfig
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.evaluators import Evaluators, Points
-from monkeynet_edu.generator import GeneratorConfig
-from monkeynet_edu.keypoints import DetectorConfig, Keypoints
-from monkeynet_edu.losses import LossWeights
+from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.metrics import evaluate, evaluation, landmark_errors, measure
-from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
-from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
+from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.prediction import Predictor, PredictorConfig
 
 CPU = Device(torch.device("cpu"), "float32")
-SIDE = 16
-TINY = MonkeyNetConfig(
-    frame_size=SIDE,
-    detector=DetectorConfig(3, 4, 8, 2),
-    generator=GeneratorConfig(
-        4,
-        8,
-        2,
-        refinement_blocks=1,
-        motion=MotionConfig(4, 8, 2, embedding=EmbeddingConfig(("heatmap", "deformed_source"))),
-    ),
-    discriminator=DiscriminatorConfig(4, 8, 1),
-    losses=LossWeights(feature_matching=(10.0, 1.0)),
-)
 NAMES = ("red", "green", "blue")
 
 
