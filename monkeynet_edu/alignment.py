@@ -8,7 +8,6 @@ others. Neither needs a detector of people, faces or anything else.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.model import MonkeyNet, load_tensors, save_tensors
+from monkeynet_edu.model import MonkeyNet, load_tensors, save_tensors, weights_digest
 
 Verdict = Literal["good", "fair", "poor"]
 
@@ -177,11 +176,7 @@ def appearance(model: MonkeyNet, frames: Tensor, chunk: int = 64) -> Tensor:
 
 def fingerprint(model: MonkeyNet) -> str:
     """SHA-256 of the weights of the detector's encoder: what :func:`appearance` depends on."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.detector.predictor.encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(model.detector.predictor.encoder.state_dict())
 
 
 @dataclass(frozen=True)

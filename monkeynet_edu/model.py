@@ -5,6 +5,7 @@ The modules receive finished configurations; nothing here computes anything that
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -314,6 +315,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, st
             f"{path}: could not be written ({error.strerror}); what was there before is untouched; "
             "free some space or choose a folder that you may write to"
         ) from error
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors: equal for equal weights, in whatever order they are named."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

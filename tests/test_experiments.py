@@ -45,7 +45,6 @@ from monkeynet_edu.experiments import (
     run_job,
     runs,
     variant_config,
-    variant_recipe,
 )
 from monkeynet_edu.model import Device, MonkeyNetConfig, mini_config, preset
 from monkeynet_edu.training import CHECKPOINT_FILE
@@ -181,7 +180,7 @@ def test_variants_have_the_papers_values() -> None:
 @pytest.mark.parametrize("name", [name for name in VARIANTS | COUNTS if name != "k10"])
 def test_every_variant_takes_a_training_step(name: str) -> None:
     config = variant_config(name)
-    run = training.start(config, variant_recipe(config, "mini-taichi", 0), "mini-taichi", CPU)
+    run = training.start(config, plans.shared_recipe("mini-taichi", 0), "mini-taichi", CPU)
     before = run.model.generator.last.weight.clone()
     torch.manual_seed(1)
     source, driving = torch.rand(2, 2, 3, 64, 64)

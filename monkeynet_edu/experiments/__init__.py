@@ -18,7 +18,6 @@ from monkeynet_edu.experiments.plans import experiment as experiment
 from monkeynet_edu.experiments.plans import find_job as find_job
 from monkeynet_edu.experiments.plans import jobs_of as jobs_of
 from monkeynet_edu.experiments.plans import variant_config as variant_config
-from monkeynet_edu.experiments.plans import variant_recipe as variant_recipe
 from monkeynet_edu.experiments.records import Places as Places
 from monkeynet_edu.experiments.records import default_results as default_results
 from monkeynet_edu.experiments.reports import Reproduction as Reproduction

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ from monkeynet_edu.data.sprites import Clip, held_out_clips, training_clips
 from monkeynet_edu.evaluators import Evaluators, evaluators_for
 from monkeynet_edu.experiments.plans import Job
 from monkeynet_edu.experiments.records import Values
-from monkeynet_edu.model import Device, MonkeyNet
+from monkeynet_edu.model import Device, MonkeyNet, weights_digest
 from monkeynet_edu.prediction import Predictor, PredictorConfig
 
 UNSEEN_SEED = 5_000  # of the further test clips; the shipped ones have another
@@ -68,13 +67,7 @@ def instruments(data: str) -> Values:
 
 
 def _fingerprint(network: object) -> str | None:
-    if not isinstance(network, nn.Module):
-        return None
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return weights_digest(network.state_dict())[:12] if isinstance(network, nn.Module) else None
 
 
 _computable: dict[tuple[str, str], frozenset[str]] = {}

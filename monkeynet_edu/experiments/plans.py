@@ -164,19 +164,9 @@ def preset_of(data: str) -> str:
     return "mini-absolute" if data == "mini-mgif" else "mini"
 
 
-def variant_recipe(config: MonkeyNetConfig, data: str, seed: int) -> Recipe:
-    """The data set's recipe for a variant.
-
-    A first phase in which Δ and M alone learn from the deformed frame exists only where there is an M: without it
-    (``no_flow``) its steps are spent on the whole model, so that every variant takes the same number of steps.
-    """
-    how = recipe_for(preset_of(data), data, seed, generated=True)
-    return how if config.generator.motion is not None else without_motion_phase(how)
-
-
-def without_motion_phase(how: Recipe) -> Recipe:
-    """The same recipe in which the whole model trains from the first step."""
-    return how
+def shared_recipe(data: str, seed: int) -> Recipe:
+    """How every variant is trained on a data set: all alike, so that only the configuration differs."""
+    return recipe_for(preset_of(data), data, seed, generated=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- budgets
@@ -352,7 +342,7 @@ class Job:
     @property
     def recipe(self) -> Recipe:
         """How it is trained."""
-        return variant_recipe(self.config, self.data, self.seed)
+        return shared_recipe(self.data, self.seed)
 
     @property
     def predictor(self) -> tuple[PredictorConfig, PredictorRecipe] | None:
