@@ -377,7 +377,7 @@ def _prepare_run(run: Run, out: Path, resume: bool, init: str | None) -> None:
     from dataclasses import replace
 
     from monkeynet_edu.model import first_difference
-    from monkeynet_edu.training import CHECKPOINT_FILE
+    from monkeynet_edu.run_folder import CHECKPOINT_FILE
 
     if resume:
         run.restore(out)

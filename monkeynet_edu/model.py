@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -309,12 +310,23 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, st
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+        flush_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True) if part.parent.is_dir() else None
         raise UserError(
             f"{path}: could not be written ({error.strerror}); what was there before is untouched; "
             "free some space or choose a folder that you may write to"
         ) from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes a renaming in a folder outlive a power cut; where a system cannot do that (Windows), nothing happens."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def weights_digest(tensors: Mapping[str, Tensor]) -> str:

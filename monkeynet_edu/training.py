@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,11 +35,14 @@ from monkeynet_edu.model import (
     load_weights,
     save_tensors,
 )
+from monkeynet_edu.run_folder import CHECKPOINT_FILE as CHECKPOINT_FILE
+from monkeynet_edu.run_folder import FINDINGS_FILE as FINDINGS_FILE
+from monkeynet_edu.run_folder import LAST_GOOD_FILE as LAST_GOOD_FILE
+from monkeynet_edu.run_folder import METRICS_FILE as METRICS_FILE
+from monkeynet_edu.run_folder import MetricsLog as MetricsLog
+from monkeynet_edu.run_folder import claimed, keep_last_good, write_finding
+from monkeynet_edu.run_folder import read_metrics as read_metrics
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
-METRICS_FILE = "metrics.csv"
-FINDINGS_FILE = "findings.jsonl"
-LAST_GOOD_FILE = "last_good.safetensors"  # the checkpoint from before the monitor's first finding
 SHOWN_LOSSES = ("frame", "deformed", "adversarial", "discriminator")  # beside the progress bar
 
 
@@ -380,89 +380,6 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: 
 # ------------------------------------------------------------------------------------------------------------ the loop
 
 
-class MetricsLog:
-    """Losses as rows of ``metrics.csv`` in the run folder and, where it is installed, for TensorBoard.
-
-    Rows after ``step`` (of a sitting that ended without a checkpoint) are dropped.
-    """
-
-    def __init__(self, folder: Path, step: int) -> None:
-        self._path = folder / METRICS_FILE
-        self._rows = [row for row in read_metrics(self._path) if int(row["step"]) <= step]
-        with self._write_errors():
-            self._rewrite()
-        self._board = self._open_board(folder, step)
-
-    @property
-    def last(self) -> dict[str, float]:
-        """Losses of the last row that was there at the start."""
-        return {k: float(v) for k, v in self._rows[-1].items() if k != "step"} if self._rows else {}
-
-    @contextmanager
-    def _write_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"{self._path}: could not be written ({error.strerror}); free some space") from error
-
-    @staticmethod
-    def _open_board(folder: Path, step: int) -> Any:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return None
-        return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def _rewrite(self) -> None:
-        if self._path.is_file():
-            part = self._path.with_name(METRICS_FILE + ".part")
-            with open(part, "w", newline="") as file:
-                if self._rows:
-                    writer = csv.DictWriter(file, list(self._rows[0]))
-                    writer.writeheader()
-                    writer.writerows(self._rows)
-            os.replace(part, self._path)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Appends one row and flushes it."""
-        row: dict[str, float | int] = {"step": step, **values}
-        fresh = not self._path.is_file() or self._path.stat().st_size == 0
-        with self._write_errors(), open(self._path, "a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Finishes the TensorBoard file."""
-        if self._board is not None:
-            self._board.close()
-
-
-def write_finding(path: Path, finding: watching.Finding) -> None:
-    """Appends a finding of the monitor to a file of JSON lines.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(finding)) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: could not be written ({error.strerror}); free some space") from error
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file."""
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
-
-
 @dataclass(frozen=True)
 class Report:
     """How a training went.
@@ -555,41 +472,28 @@ def train(
     run.model.config.check_frame_size(run.model.config.frame_size)
     sampler = PairSampler(clips, run.recipe.batch_size, run.recipe.augmentation, run.recipe.seed, device.device)
     _check_clip(clips[0], run.model.config.frame_size)
-    _make_folder(folder)
-    log = MetricsLog(folder, run.step)
-    run.model.train()
-    loop = _Loop(run, sampler, budget, folder, device, pace, log, monitor or watching.Monitor(), log.last)
-    try:
-        with suppress(KeyboardInterrupt):
-            loop.go()
-        loop.save()
-    except Exception:
-        with suppress(UserError):
+    with claimed(folder):
+        log = MetricsLog(folder, run.step)
+        run.model.train()
+        loop = _Loop(run, sampler, budget, folder, device, pace, log, monitor or watching.Monitor(), log.last)
+        try:
+            with suppress(KeyboardInterrupt):
+                loop.go()
             loop.save()
-        raise
-    finally:
-        log.close()
-        run.model.eval()
-    return Report(run.step, run.seconds, loop.progress >= 1, loop.shown)
+        except Exception:
+            with suppress(UserError):
+                loop.save()
+            raise
+        finally:
+            log.close()
+            run.model.eval()
+        return Report(run.step, run.seconds, loop.progress >= 1, loop.shown)
 
 
 def _check_clip(clip: Clip, size: int) -> None:
     height, width = clip.frames.shape[1:3]
     if (height, width) != (size, size):
         raise UserError(f"clip {clip.name}: expected frames of {size}x{size} pixels, got {width}x{height}; give a size")
-
-
-def _make_folder(folder: Path) -> None:
-    """Creates the run folder and proves that it can be written to, before an hour is spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-test"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{folder}: expected a folder that can be written to, got {error.strerror}; choose another --out"
-        ) from error
 
 
 class _CtrlC:
@@ -689,25 +593,11 @@ class _Loop:
             step, source, driving, result.keypoints, result.generated, result.losses, self.run.model
         )
         for number, finding in enumerate(found):
-            kept = "" if known or number else self._keep_last_good()
+            kept = "" if known or number else keep_last_good(self.folder)
             tqdm.write(f"{finding}{kept}", file=sys.stderr)
             write_finding(self.folder / FINDINGS_FILE, finding)
         if any(finding.name == watching.NOT_FINITE for finding in found):
             self._log()
-
-    def _keep_last_good(self) -> str:
-        """Copies the checkpoint, which was written before this finding, beside itself; says where."""
-        path, kept = self.folder / CHECKPOINT_FILE, self.folder / LAST_GOOD_FILE
-        if not path.is_file():
-            return ""
-        part = kept.with_name(LAST_GOOD_FILE + ".part")
-        try:
-            shutil.copyfile(path, part)
-            os.replace(part, kept)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            return f" (The checkpoint from before could not be copied: {error.strerror}.)"
-        return f" (The checkpoint from before is kept as {kept}.)"
 
     def _log(self) -> None:
         means = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}

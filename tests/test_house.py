@@ -42,6 +42,7 @@ LAYERS = [
     "model",
     "official",
     "monitor",
+    "run_folder",
     "training",
     "alignment",
     "animation",

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments.plans import Job
 from monkeynet_edu.experiments.records import Places
-from monkeynet_edu.training import METRICS_FILE, read_metrics
+from monkeynet_edu.run_folder import METRICS_FILE, read_metrics
 
 LOG_FILE = "log.txt"
 POLL = 0.5  # seconds between looks at the processes

@@ -10,7 +10,7 @@ from monkeynet_edu.experiments.plans import Effort, Experiment, Job, choose_meth
 from monkeynet_edu.experiments.pool import Pool, default_jobs
 from monkeynet_edu.experiments.records import Places, read_record
 from monkeynet_edu.model import Device
-from monkeynet_edu.training import CHECKPOINT_FILE
+from monkeynet_edu.run_folder import CHECKPOINT_FILE
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from monkeynet_edu.experiments.plans import Job
 from monkeynet_edu.experiments.records import Places, Values, check_identity, read_json, read_record, rounded, write_json
 from monkeynet_edu.model import Device
 from monkeynet_edu.prediction import Predictor, extract, train_predictor
+from monkeynet_edu.run_folder import CHECKPOINT_FILE
 
 FORMAT = 1
 PLAN_FILE = "plan.json"
@@ -71,7 +72,7 @@ def trained(job: Job, folder: Path, device: Device) -> training.Run:
     else:
         write_json(plan, job.training_identity())
     run = training.start(job.config, job.recipe, job.data, device)
-    if (folder / training.CHECKPOINT_FILE).is_file():
+    if (folder / CHECKPOINT_FILE).is_file():
         run.restore(folder)
     if run.step < job.effort.steps:
         clips = training_clips(job.data, job.seed, job.effort.clips, job.config.frame_size, job.effort.frames)
@@ -161,7 +162,7 @@ def run_job(job: Job, places: Places, device: Device) -> Values:
     reason = None if kept is None else outdated(kept, job, device)
     if kept is not None and reason is None:
         return kept
-    if reason is not None and not (folder / training.CHECKPOINT_FILE).is_file():
+    if reason is not None and not (folder / CHECKPOINT_FILE).is_file():
         raise UserError(
             f"{path}: {reason}, and {folder} holds no model to measure; give the --runs folder that it was trained in, or "
             "delete the record to train again"

@@ -1,0 +1,208 @@
+"""The folder of a training: who may write in it, its metrics and findings, and what a crash leaves behind.
+
+Checkpoint and model are written by ``training.Run``; everything that keeps them apart from another process's, and the rows
+beside them whole, is here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from monkeynet_edu.errors import UserError
+from monkeynet_edu.model import MODEL_FILE, flush_folder
+from monkeynet_edu.monitor import Finding
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+METRICS_FILE = "metrics.csv"
+FINDINGS_FILE = "findings.jsonl"
+LAST_GOOD_FILE = "last_good.safetensors"  # the checkpoint from before the monitor's first finding
+LOCK_FILE = ".training.lock"
+_WRITTEN_BESIDE = (CHECKPOINT_FILE, MODEL_FILE, METRICS_FILE, LAST_GOOD_FILE)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Creates a run folder, proves that it can be written to, keeps others out of it, and clears a crash's remains away.
+
+    The lock is the operating system's: it ends with the process that holds it, however that ends.
+
+    Raises:
+        UserError: the folder cannot be written to, or another training works in it.
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-test"
+        probe.touch()
+        probe.unlink()
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"{folder}: another training works in this folder; wait for it, end it, or choose another --out"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{folder}: expected a folder that can be written to, got {error.strerror}; choose another --out"
+        ) from error
+    try:
+        _sweep(folder)
+        yield
+    finally:
+        with suppress(OSError):  # while the lock is held, so that nobody's but our own file goes
+            (folder / LOCK_FILE).unlink(missing_ok=True)
+        lock.release()
+
+
+def _sweep(folder: Path) -> None:
+    """Removes half-written files of a training that was killed; the whole ones stay."""
+    for name in _WRITTEN_BESIDE:
+        with suppress(OSError):
+            (folder / f"{name}.part").unlink(missing_ok=True)
+    for scratch in folder.glob(".partial-*"):  # of a picture
+        shutil.rmtree(scratch, ignore_errors=True)
+    findings = folder / FINDINGS_FILE
+    if findings.is_file():
+        with suppress(OSError):
+            os.truncate(findings, len(whole_lines(findings.read_bytes())))
+
+
+def whole_lines(data: bytes) -> bytes:
+    """Data up to its last line break: what a crash has cut short is left out."""
+    return data[: data.rfind(b"\n") + 1]
+
+
+class MetricsLog:
+    """Losses as rows of ``metrics.csv`` in the run folder and, where it is installed, for TensorBoard.
+
+    Rows after ``step`` (of a sitting that ended without a checkpoint) are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path = folder / METRICS_FILE
+        self._rows = [row for row in read_metrics(self._path) if int(row["step"]) <= step]
+        with self._write_errors():
+            self._rewrite()
+        self._board = self._open_board(folder, step)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """Losses of the last row that was there at the start."""
+        return {k: float(v) for k, v in self._rows[-1].items() if k != "step"} if self._rows else {}
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{self._path}: could not be written ({error.strerror}); rows written before are untouched; free some "
+                "space, then --resume"
+            ) from error
+
+    @staticmethod
+    def _open_board(folder: Path, step: int) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return None
+        return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def _rewrite(self) -> None:
+        if self._path.is_file():
+            part = self._path.with_name(METRICS_FILE + ".part")
+            with open(part, "w", newline="") as file:
+                if self._rows:
+                    writer = csv.DictWriter(file, list(self._rows[0]))
+                    writer.writeheader()
+                    writer.writerows(self._rows)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, self._path)
+            flush_folder(self._path.parent)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Appends one row, whole or not at all, and flushes it.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        row: dict[str, float | int] = {"step": step, **values}
+        with self._write_errors():
+            size = self._path.stat().st_size if self._path.exists() else 0
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, list(row))
+            if size == 0:
+                writer.writeheader()
+            writer.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
+            append(self._path, text.getvalue())
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finishes the TensorBoard file."""
+        if self._board is not None:
+            self._board.close()
+
+
+def append(path: Path, text: str) -> None:
+    """Appends text to a file; where that fails half-way, the file is as it was.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with open(path, "ab") as file:
+            file.write(text.encode("utf-8"))
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise
+
+
+def write_finding(path: Path, finding: Finding) -> None:
+    """Appends a finding of the monitor to a file of JSON lines.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        append(path, json.dumps(asdict(finding)) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror}); free some space") from error
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file."""
+    if not path.is_file():
+        return []
+    text = whole_lines(path.read_bytes()).decode("utf-8", errors="replace")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
+
+
+def keep_last_good(folder: Path) -> str:
+    """Copies the checkpoint, which was written before a finding, beside itself; says where, or why not."""
+    path, kept = folder / CHECKPOINT_FILE, folder / LAST_GOOD_FILE
+    if not path.is_file():
+        return ""
+    part = kept.with_name(LAST_GOOD_FILE + ".part")
+    try:
+        shutil.copyfile(path, part)
+        os.replace(part, kept)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        return f" (The checkpoint from before could not be copied: {error.strerror}.)"
+    return f" (The checkpoint from before is kept as {kept}.)"
