@@ -18,7 +18,7 @@ import typer
 
 from monkeynet_edu import __version__
 from monkeynet_edu.course import commands as course_commands
-from monkeynet_edu.errors import UserError
+from monkeynet_edu.errors import ToldElsewhereError, UserError
 
 if TYPE_CHECKING:
     from monkeynet_edu.data.datasets import Clip
@@ -166,6 +166,10 @@ Label = Annotated[
 def _say(text: str) -> None:
     """A word on the way, on standard error: standard output holds results alone."""
     typer.echo(text, err=True)
+
+
+def _say_nothing(text: str) -> None:
+    """The word of a process whose neighbour speaks for all."""
 
 
 def _print_json(value: Any) -> None:
@@ -427,39 +431,47 @@ def train(
 ) -> None:
     """Train a model on a miniature or on your own clips.
 
-    Frames of other sizes are fitted. Ctrl-C saves and stops; the same command with --resume goes on.
+    Frames of other sizes are fitted. Ctrl-C saves and stops; the same command with --resume goes on. On several GPUs or
+    processors: torchrun --nproc-per-node N -m monkeynet_edu train …, each with its share of every batch.
     """
     from dataclasses import replace
 
     from monkeynet_edu.data.datasets import MINIATURES
     from monkeynet_edu.monitor import plant as plant_of
+    from monkeynet_edu.processes import joined, local_device
     from monkeynet_edu.training import recipe_for, sabotage, start
     from monkeynet_edu.training import train as run_training
 
-    fault = None if plant is None else plant_of(plant)
-    _check_budget(steps, minutes, epochs)
-    name, config = _training_config(data, preset, size)
-    recipe = recipe_for(name, data, seed, data in MINIATURES)
-    if batch_size is not None:
-        recipe = replace(recipe, batch_size=_positive("--batch-size", batch_size))
-    title = data if data in MINIATURES else Path(data).expanduser().resolve().name
-    out = out or Path("runs") / title
-    where = _pick_device(device, precision)
-    clips = _training_clips(data, config, recipe, fit)
-    budget = _budget(steps, minutes, epochs, clips, recipe)
-    if fault is None:
-        run = start(config, recipe, title, where)
-    else:
-        _say(f"planted fault {plant}: {fault.said}")
-        run, clips = sabotage(fault, config, recipe, clips, title, where)
-    _prepare_run(run, out, resume, init)
-    _say(
-        f"{name} on {len(clips)} clips of {title}, "
-        f"frames {config.frame_size}x{config.frame_size} ({fit} where they differ), "
-        f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} pairs, "
-        f"{where.device}, {where.precision}"
-    )
-    report = run_training(run, clips, budget, out, where)
+    with joined() as processes:
+        say = _say if processes.first else _say_nothing
+        fault = None if plant is None else plant_of(plant)
+        _check_budget(steps, minutes, epochs)
+        name, config = _training_config(data, preset, size)
+        recipe = recipe_for(name, data, seed, data in MINIATURES)
+        if batch_size is not None:
+            recipe = replace(recipe, batch_size=_positive("--batch-size", batch_size))
+        processes.check_batch(recipe.batch_size)
+        title = data if data in MINIATURES else Path(data).expanduser().resolve().name
+        out = out or Path("runs") / title
+        where = _pick_device(local_device(device), precision)
+        clips = _training_clips(data, config, recipe, fit)
+        budget = _budget(steps, minutes, epochs, clips, recipe)
+        if fault is None:
+            run = start(config, recipe, title, where)
+        else:
+            say(f"planted fault {plant}: {fault.said}")
+            run, clips = sabotage(fault, config, recipe, clips, title, where)
+        _prepare_run(run, out, resume, init)
+        shared = f", shared by {processes.count} processes" if processes.count > 1 else ""
+        say(
+            f"{name} on {len(clips)} clips of {title}, "
+            f"frames {config.frame_size}x{config.frame_size} ({fit} where they differ), "
+            f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} pairs"
+            f"{shared}, {where.device}, {where.precision}"
+        )
+        report = run_training(run, clips, budget, out, where, None, None, processes)
+    if not processes.first:
+        raise typer.Exit(0 if report.finished else 130)
     if not report.finished:
         raise StopError(f"stopped at step {report.step}; kept in {out}; --resume goes on")
     _say_report(report, data, out)
@@ -1267,6 +1279,8 @@ def main() -> None:
     """Runs the command line; see the module's first lines for what comes out when."""
     try:
         app()
+    except ToldElsewhereError:
+        sys.exit(2)
     except UserError as error:
         _say(f"error: {' '.join(str(error).split())}")
         sys.exit(2)

@@ -10,6 +10,10 @@ class UserError(ValueError):
     """Bad input. The message names the thing, what was expected, what came, and what to do next."""
 
 
+class ToldElsewhereError(UserError):
+    """Something failed in another process of the same training, which says what: this one ends without a word."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Builds the error for a mistyped name, offering the nearest known ones.
 

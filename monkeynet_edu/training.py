@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from monkeynet_edu.model import (
     load_weights,
     save_tensors,
 )
+from monkeynet_edu.processes import ALONE, Processes
 from monkeynet_edu.run_folder import CHECKPOINT_FILE as CHECKPOINT_FILE
 from monkeynet_edu.run_folder import FINDINGS_FILE as FINDINGS_FILE
 from monkeynet_edu.run_folder import LAST_GOOD_FILE as LAST_GOOD_FILE
@@ -448,6 +449,7 @@ def train(
     device: Device,
     pace: Pace | None = None,
     monitor: watching.Monitor | None = None,
+    processes: Processes = ALONE,
 ) -> Report:
     """Trains until the budget is used up; Ctrl-C finishes the step, saves and stops (a second one does not wait).
 
@@ -459,35 +461,42 @@ def train(
         run: from :func:`start`, perhaps restored.
         clips: training clips, at least a batch of them, all of the configuration's frame size.
         budget: when to stop.
-        folder: run folder: checkpoint, model, ``metrics.csv``, ``preview.png``.
+        folder: run folder: checkpoint, model, ``metrics.csv``, ``preview.png``; one training at a time.
         device: where and how exactly.
         pace: how often to log, draw and save.
         monitor: watches; a new one where None.
+        processes: that train this model together, each on its share of the recipe's batch; the first one writes. On
+            processors, batch norm takes its statistics from each share.
 
     Raises:
-        UserError: too few clips, frames that the networks cannot halve, an unwritable folder, or losses that are no
-            longer finite.
+        UserError: too few clips, frames that the networks cannot halve, a batch that the processes cannot share, an
+            unwritable folder or one in use, or losses that are no longer finite.
+        ToldElsewhereError: another process failed, and says why.
     """
     pace = pace or Pace()
     run.model.config.check_frame_size(run.model.config.frame_size)
     sampler = PairSampler(clips, run.recipe.batch_size, run.recipe.augmentation, run.recipe.seed, device.device)
+    processes.check_batch(run.recipe.batch_size)
     _check_clip(clips[0], run.model.config.frame_size)
-    with claimed(folder):
-        log = MetricsLog(folder, run.step)
+    with claimed(folder) if processes.first else nullcontext():
+        processes.begin_alike(run.model, device.device)
+        log = _opened(run, folder) if processes.first else None
         run.model.train()
-        loop = _Loop(run, sampler, budget, folder, device, pace, log, monitor or watching.Monitor(), log.last)
+        shown = log.last if log else {}
+        loop = _Loop(run, sampler, budget, folder, device, pace, log, monitor or watching.Monitor(), shown, processes)
         try:
-            with suppress(KeyboardInterrupt):
-                loop.go()
-            loop.save()
-        except Exception:
-            with suppress(UserError):
-                loop.save()
-            raise
+            return loop.whole()
         finally:
-            log.close()
+            if log:
+                log.close()
             run.model.eval()
-        return Report(run.step, run.seconds, loop.progress >= 1, loop.shown)
+
+
+def _opened(run: Run, folder: Path) -> MetricsLog:
+    """The metrics of a run folder; brings its model up to the checkpoint, where a crash fell between the two."""
+    if run.step and (folder / CHECKPOINT_FILE).is_file():
+        run.model.save(folder / MODEL_FILE)
+    return MetricsLog(folder, run.step)
 
 
 def _check_clip(clip: Clip, size: int) -> None:
@@ -524,7 +533,10 @@ class _CtrlC:
 
 @dataclass
 class _Loop:
-    """The loop's own state; see :func:`train`. ``sums`` holds the losses that are not logged yet."""
+    """The loop's own state; see :func:`train`.
+
+    ``sums`` holds the losses that are not logged yet; ``halfway`` is true while a step is under way.
+    """
 
     run: Run
     sampler: PairSampler
@@ -532,58 +544,97 @@ class _Loop:
     folder: Path
     device: Device
     pace: Pace
-    log: MetricsLog
+    log: MetricsLog | None
     monitor: watching.Monitor
     shown: dict[str, float]
+    processes: Processes
     sums: dict[str, list[Tensor]] = field(default_factory=dict)
+    halfway: bool = False
 
     @property
     def progress(self) -> float:
         """Share of the budget that is used up."""
         return self.budget.progress(self.run.step, self.run.seconds)
 
+    def whole(self) -> Report:
+        """Runs to the end and saves; whatever else ends it, saves what was reached."""
+        several = self.processes.count > 1
+        try:
+            with self._averaging(), nullcontext() if several else suppress(KeyboardInterrupt):
+                self.go()
+            self.save()
+        except Exception:
+            if self.processes.first and not (several and self.halfway):
+                self.processes = ALONE  # the others wait for no average any more
+                with suppress(UserError):
+                    self.save()
+            raise
+        return Report(self.run.step, self.run.seconds, self.progress >= 1, self.shown)
+
+    @contextmanager
+    def _averaging(self) -> Iterator[None]:
+        """Averages gradients over all processes before the first of the optimizers steps."""
+        if self.processes.count == 1:
+            yield
+            return
+        processes, model = self.processes, self.run.model
+        handle = self.run.optimizers.generator.register_step_pre_hook(lambda *_: processes.average_step(model))
+        try:
+            yield
+        finally:
+            handle.remove()
+
     def go(self) -> None:
         """Runs to the end of the budget, or to a Ctrl-C."""
         total = self.budget.steps or round(60 * (self.budget.minutes or 0))
-        unit = "step" if self.budget.steps else "s"
+        unit, silent = "step" if self.budget.steps else "s", not self.processes.first
         done = min(self.run.step if self.budget.steps else round(self.run.seconds), total)
-        saved = time.monotonic()
-        with _CtrlC() as ctrl_c, tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True) as bar:
-            while self.progress < 1 and not ctrl_c.wanted:
+        bar = tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True, disable=silent)
+        saved, stop = time.monotonic(), False
+        with _CtrlC() as ctrl_c, bar:
+            while self.progress < 1 and not stop:
                 self._step()
+                due = time.monotonic() - saved > self.pace.checkpoint
+                agreed = self.processes.agree(ctrl_c.wanted, due, self.run.seconds)
+                self.run.seconds, stop = agreed.seconds, agreed.stop
                 bar.update(1 if self.budget.steps else min(round(self.run.seconds), total) - bar.n)
                 postfix = {name: f"{self.shown[name]:.3f}" for name in SHOWN_LOSSES if name in self.shown}
                 bar.set_postfix(postfix, refresh=False)
-                if time.monotonic() - saved > self.pace.checkpoint:
+                if agreed.save:
                     self.save()
                     saved = time.monotonic()
 
     def save(self) -> None:
-        """Logs what is pending, then writes checkpoint and model, unless they are not finite.
+        """Writes checkpoint and model, unless they are not finite, then logs what is pending.
 
         Raises:
             UserError: losses or weights are not finite, or the disk is full.
         """
-        if self.sums:
-            self._log()
+        means = self._means()
         if not all(bool(p.isfinite().all()) for p in self.run.model.parameters()):
             raise self._diverged("weights", "nan or inf")
-        self.run.save(self.folder)
+        if self.processes.first:
+            self.run.save(self.folder)
+        self._note(means)
 
     def _step(self) -> None:
         """One step with everything around it."""
         run, began = self.run, time.monotonic()
-        source, driving = self.sampler.batch(run.step, run.recipe.reach(self.progress))
+        batch = self.sampler.batch(run.step, run.recipe.reach(self.progress))
+        source, driving = (self.processes.share(frames) for frames in batch)
         run.optimizers.set_learning_rate(run.recipe.rate(self.progress))
+        self.halfway = True
         result = training_step(run.model, run.optimizers, source, driving, self.device)
+        self.halfway = False
         run.step += 1
         for name, value in result.losses.items():
             self.sums.setdefault(name, []).append(value)
         if run.step % self.pace.log == 0 or run.step == 1:
-            self._log()
-        if run.step % self.pace.preview == 0 or run.step == 1:
-            self._preview(source, driving, result)
-        self._watch(source, driving, result)
+            self._note(self._means())
+        if self.processes.first:
+            if run.step % self.pace.preview == 0 or run.step == 1:
+                self._preview(source, driving, result)
+            self._watch(source, driving, result)
         run.seconds += time.monotonic() - began
 
     def _watch(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
@@ -597,13 +648,27 @@ class _Loop:
             tqdm.write(f"{finding}{kept}", file=sys.stderr)
             write_finding(self.folder / FINDINGS_FILE, finding)
         if any(finding.name == watching.NOT_FINITE for finding in found):
-            self._log()
+            self._check_finite({name: float(value) for name, value in result.losses.items()})
 
-    def _log(self) -> None:
-        means = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
-        if bad := {name: value for name, value in means.items() if not math.isfinite(value)}:
+    def _means(self) -> dict[str, float]:
+        """Means of the losses that are not logged yet, over all processes; empty where there are none."""
+        means = {name: torch.stack(values).mean() for name, values in self.sums.items()}
+        if means:
+            self.processes.average(means.values())
+        plain = {name: float(value) for name, value in means.items()}
+        self._check_finite(plain)
+        return plain
+
+    def _check_finite(self, values: dict[str, float]) -> None:
+        if bad := {name: value for name, value in values.items() if not math.isfinite(value)}:
             raise self._diverged("losses", ", ".join(f"{name} {value}" for name, value in bad.items()))
-        self.log.add(self.run.step, means)
+
+    def _note(self, means: dict[str, float]) -> None:
+        """Writes a row of the log, if there is anything to write."""
+        if not means:
+            return
+        if self.log:
+            self.log.add(self.run.step, means)
         self.shown = means
         self.sums.clear()
 

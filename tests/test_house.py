@@ -43,6 +43,7 @@ LAYERS = [
     "official",
     "monitor",
     "run_folder",
+    "processes",
     "training",
     "alignment",
     "animation",
