@@ -36,7 +36,7 @@ SplitName = Literal["train", "test", "all"]
 ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
 
 _SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
-_PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute"
+_PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute, mini-plain, mini-plain-absolute"
 _LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
 
 app = typer.Typer(

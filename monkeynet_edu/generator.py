@@ -123,6 +123,10 @@ class Generator(nn.Module):
         grid = geometry.lattice(*image.shape[-2:], device=image.device, dtype=source.mean.dtype)
         return Motion(grid.expand(len(image), *grid.shape), None, None, None)
 
+    def deform(self, image: Tensor, found: Motion) -> Tensor:
+        """The image (B, C, H, W) sampled at a deformation, nothing else: what the driving frame looks like to the warp."""
+        return deform_levels([image], found.deformation, self.config.resize)[0]
+
     def append_keypoints(self, levels: list[Tensor], image: Tensor, source: Keypoints, driving: Keypoints) -> list[Tensor]:
         """Concatenates the keypoint embedding, resized by nearest, to every level."""
         if self.config.embedding is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -85,12 +86,14 @@ def whole_lines(data: bytes) -> bytes:
 class MetricsLog:
     """Losses as rows of ``metrics.csv`` in the run folder and, where it is installed, for TensorBoard.
 
-    Rows after ``step`` (of a sitting that ended without a checkpoint) are dropped.
+    Rows after ``step`` (of a sitting that ended without a checkpoint) are dropped. A loss that appears later gets a column
+    when it does; where a row has no such loss, ``nan`` stands.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path = folder / METRICS_FILE
         self._rows = [row for row in read_metrics(self._path) if int(row["step"]) <= step]
+        self._columns = list(self._rows[0]) if self._rows else []
         with self._write_errors():
             self._rewrite()
         self._board = self._open_board(folder, step)
@@ -98,7 +101,8 @@ class MetricsLog:
     @property
     def last(self) -> dict[str, float]:
         """Losses of the last row that was there at the start."""
-        return {k: float(v) for k, v in self._rows[-1].items() if k != "step"} if self._rows else {}
+        values = {k: float(v) for k, v in self._rows[-1].items() if k != "step"} if self._rows else {}
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
     @contextmanager
     def _write_errors(self) -> Iterator[None]:
@@ -123,7 +127,7 @@ class MetricsLog:
             part = self._path.with_name(METRICS_FILE + ".part")
             with open(part, "w", newline="") as file:
                 if self._rows:
-                    writer = csv.DictWriter(file, list(self._rows[0]))
+                    writer = csv.DictWriter(file, self._columns, restval="nan")
                     writer.writeheader()
                     writer.writerows(self._rows)
                 file.flush()
@@ -137,15 +141,19 @@ class MetricsLog:
         Raises:
             UserError: the file cannot be written.
         """
-        row: dict[str, float | int] = {"step": step, **values}
+        row = {"step": str(step)} | {name: f"{value:.6g}" for name, value in values.items()}
         with self._write_errors():
-            size = self._path.stat().st_size if self._path.exists() else 0
+            if self._rows and not set(row) <= set(self._columns):
+                self._columns += [name for name in row if name not in self._columns]
+                self._rewrite()
+            self._columns = self._columns or list(row)
             text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, list(row))
-            if size == 0:
+            writer = csv.DictWriter(text, self._columns, restval="nan")
+            if not self._rows:
                 writer.writeheader()
-            writer.writerow({k: v if isinstance(v, int) else f"{v:.6g}" for k, v in row.items()})
+            writer.writerow(row)
             append(self._path, text.getvalue())
+        self._rows.append(row)
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)

@@ -44,7 +44,7 @@ from monkeynet_edu.run_folder import MetricsLog as MetricsLog
 from monkeynet_edu.run_folder import claimed, keep_last_good, write_finding
 from monkeynet_edu.run_folder import read_metrics as read_metrics
 
-SHOWN_LOSSES = ("frame", "deformed", "adversarial", "discriminator")  # beside the progress bar
+SHOWN_LOSSES = ("frame", "deformed", "coverage", "adversarial", "discriminator")  # beside the progress bar
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class StepResult:
 
     Attributes:
         losses: weighted terms by name: those of G and Δ, and ``discriminator``.
-        generated: the frames drawn.
+        generated: the frames drawn; after :func:`compute_motion_gradients` the deformed ones.
         keypoints: (B, K) of the source and of the driving frames.
     """
 
@@ -121,6 +121,8 @@ def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device:
         real = model.discriminator(driving, kp_source, kp_driving)
     weights = model.config.losses
     terms = losses.generator_losses(fake, real, generated.deformed, weights)
+    if weights.coverage:
+        terms["coverage"] = weights.coverage * losses.coverage(source, driving, kp_source, kp_driving)
     judge = weights.discriminator * losses.discriminator_adversarial(real[-1], fake[-1])
     judged = list(model.discriminator.parameters())
     for parameter, gradient in zip(judged, torch.autograd.grad(judge, judged, retain_graph=True), strict=True):
@@ -138,6 +140,47 @@ def training_step(
 ) -> StepResult:
     """One step of training on a batch of pairs: gradients, then G and Δ step, then D."""
     result = compute_gradients(model, source, driving, device)
+    optimizers.step()
+    return result
+
+
+def compute_motion_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device: Device) -> StepResult:
+    """Fills the gradients of Δ and M alone, from the deformed frame and the keypoints; nothing is drawn, nothing stepped.
+
+    It costs a fifth of :func:`compute_gradients` and teaches what everything else rests on: where parts go. The other
+    gradients are None, so that an optimizer passes them over.
+
+    Args:
+        model: in training mode, with a motion network.
+        source: (B, 3, H, W).
+        driving: (B, 3, H, W), other frames of the same videos.
+        device: precision of the networks.
+
+    Raises:
+        ValueError: the configuration gives the deformed frame no weight, or has no motion network.
+    """
+    weights = model.config.losses
+    if not weights.deformed or model.generator.dense_motion_module is None:
+        raise ValueError("compute_motion_gradients: expected a motion network and a weight of the deformed frame, got none")
+    with device.autocast():
+        kp_source, kp_driving = detect_pair(model, source, driving)
+        found = model.generator.estimate_motion(source, kp_source, kp_driving)
+    deformed = model.generator.deform(source, found)
+    terms = {"deformed": weights.deformed * losses.pyramid_l1(deformed, driving, weights.deformed_scales)}
+    if weights.coverage:
+        terms["coverage"] = weights.coverage * losses.coverage(source, driving, kp_source, kp_driving)
+    for parameter in model.parameters():
+        parameter.grad = None
+    torch.stack(list(terms.values())).sum().backward()
+    said = {name: term.detach() for name, term in terms.items()}
+    return StepResult(said, Generated(deformed, deformed, found), (kp_source.detach(), kp_driving.detach()))
+
+
+def motion_step(
+    model: MonkeyNet, optimizers: Optimizers, source: Tensor, driving: Tensor, device: Device
+) -> StepResult:
+    """One step of training in which Δ and M alone learn; see :func:`compute_motion_gradients`."""
+    result = compute_motion_gradients(model, source, driving, device)
     optimizers.step()
     return result
 
@@ -172,6 +215,8 @@ class Recipe:
         first_reach: share of a clip within which both frames of a pair lie at first; it grows to the whole clip by half
             of the training. 1 (published): the whole clip from the start. Less helps where motions are so large that a
             warp finds no gradient towards the right place.
+        motion_first: share of the training in which Δ and M learn alone (:func:`motion_step`); 0 (published): none.
+        motion_rate: learning rate at the start of that share; the schedule runs once in it, and once in the rest.
 
     Raises:
         UserError: a value is out of its range.
@@ -185,31 +230,49 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     first_reach: float = 1.0
+    motion_first: float = 0.0
+    motion_rate: float = 2e-3
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        if not 0 <= self.motion_first < 1:
+            raise UserError(
+                f"recipe motion_first: expected a share from 0 to below 1, got {self.motion_first}; use 0 for none"
+            )
         if not 0 < self.first_reach <= 1:
             raise UserError(f"recipe first_reach: expected a share above 0 and up to 1, got {self.first_reach}; use 1")
         for name, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"recipe {name}: expected at least {least}, got {getattr(self, name)}; correct it")
-        if not 0 < self.learning_rate < math.inf:
-            raise UserError(f"recipe learning_rate: expected more than 0, got {self.learning_rate}; try 2e-4")
+        for name in ("learning_rate", "motion_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"recipe {name}: expected more than 0, got {getattr(self, name)}; try 2e-4")
         if self.schedule not in ("milestone", "cosine"):
             raise unknown_name("schedule", self.schedule, ("milestone", "cosine"))
 
+    def moves_first(self, progress: float) -> bool:
+        """Whether Δ and M still learn alone when a share ``progress`` of the training is done."""
+        return progress < self.motion_first
+
     def rate(self, progress: float) -> float:
         """Learning rate when a share ``progress`` in [0, 1] of the training is done."""
+        first = self.motion_first
+        if self.moves_first(progress):
+            highest, share = self.motion_rate, progress / first
+        else:
+            highest, share = self.learning_rate, (progress - first) / (1 - first)
         if self.schedule == "cosine":
-            return cosine_rate(self.learning_rate, progress)
-        return self.learning_rate * (0.1 if progress >= self.milestone else 1.0)
+            return cosine_rate(highest, share)
+        return highest * (0.1 if share >= self.milestone else 1.0)
 
     def reach(self, progress: float) -> float:
         """Share of a clip within which pairs are drawn when a share ``progress`` of the training is done."""
-        return min(1.0, self.first_reach + (1.0 - self.first_reach) * 2 * progress)
+        grown = progress / (self.motion_first or 1.0)
+        return min(1.0, self.first_reach + (1.0 - self.first_reach) * 2 * grown)
 
 
-_MINI = Recipe(16, 8e-4, "cosine", epochs=80)
+_PLAIN = Recipe(16, 8e-4, "cosine", epochs=80)
+_MINI = replace(_PLAIN, motion_first=0.4)
 RECIPES: dict[str, Recipe] = {
     "shapes": Recipe(16, milestone=4 / 8, epochs=8, augmentation=PUBLISHED_AUGMENTATIONS["shapes"]),
     "actions": Recipe(32, epochs=4500, augmentation=PUBLISHED_AUGMENTATIONS["actions"]),
@@ -219,11 +282,13 @@ RECIPES: dict[str, Recipe] = {
     "mgif": Recipe(64, augmentation=PUBLISHED_AUGMENTATIONS["mgif"]),
     "mini": _MINI,
     "mini-absolute": _MINI,
+    "mini-plain": _PLAIN,
+    "mini-plain-absolute": _PLAIN,
 }
 
 
 def recipe(preset: str) -> Recipe:
-    """The recipe that goes with a preset: the published one, or ``mini``'s.
+    """The recipe that goes with a preset: the published one, or that of a small model.
 
     Raises:
         UserError: unknown name.
@@ -624,7 +689,8 @@ class _Loop:
         source, driving = (self.processes.share(frames) for frames in batch)
         run.optimizers.set_learning_rate(run.recipe.rate(self.progress))
         self.halfway = True
-        result = training_step(run.model, run.optimizers, source, driving, self.device)
+        take = motion_step if run.recipe.moves_first(self.progress) else training_step
+        result = take(run.model, run.optimizers, source, driving, self.device)
         self.halfway = False
         run.step += 1
         for name, value in result.losses.items():
