@@ -1,11 +1,13 @@
 """Trainings that really die: a program that starts them as processes of its own and kills them.
 
-``python tests/killing.py PLAN FOLDER`` prints JSON, what happened. The library is imported once and every sitting is a fork
-of it, which takes a fifth of a second, so that dozens of deaths are affordable. Each runs the command line
-(``train … --steps N``, with ``--resume`` where there is a checkpoint) on the small model, with a checkpoint after every step.
+``python tests/killing.py PLAN FOLDER`` prints JSON, what happened. The library is imported once and every sitting is a
+fork of it, which takes a fifth of a second, so that dozens of deaths are affordable. Each runs the command line
+(``train … --steps N``, with ``--resume`` where there is a checkpoint) on the small model, with a checkpoint after every
+step.
 
-Plans: ``random`` kills from outside at random moments; ``events`` dies right before every single file operation of a sitting;
-``half`` dies with a checkpoint or a model half written, by a limit on the size of files; ``full`` fills a disk (needs root).
+Plans: ``random`` kills from outside at random moments; ``events`` dies right before every single file operation of a
+sitting; ``half`` dies with a checkpoint or a model half written, by a limit on the size of files; ``full`` fills a disk
+(needs root).
 """
 
 from __future__ import annotations
@@ -120,12 +122,9 @@ def noting(record: Path) -> Deed:
     return deed
 
 
-def uninterrupted(place: Path, steps: int) -> tuple[list[dict[str, object]], float]:
-    """What an uninterrupted training holds after every step, and how many seconds it took.
-
-    What it has imported, this process imports too: later sittings find it.
-    """
-    record, folder, names = place / "record.txt", place / "whole", place / "modules.txt"
+def warm_up(place: Path) -> None:
+    """Imports what a training imports: later sittings find it, and take a fifth of the time."""
+    names = place / "modules.txt"
 
     def deed() -> None:
         leave = os._exit
@@ -141,6 +140,12 @@ def uninterrupted(place: Path, steps: int) -> tuple[list[dict[str, object]], flo
     for name in names.read_text().split():
         with suppress(Exception):
             importlib.import_module(name)
+
+
+def uninterrupted(place: Path, steps: int) -> tuple[list[dict[str, object]], float]:
+    """What an uninterrupted training holds after every step, and how many seconds it took."""
+    warm_up(place)
+    record, folder = place / "record.txt", place / "whole"
     began = time.monotonic()
     if ended(sitting(folder, steps, noting(record))):
         raise SystemExit("the training that nobody kills ended with an error")

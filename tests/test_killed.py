@@ -1,4 +1,4 @@
-"""Trainings that are killed, or whose disk is full, at whatever moment: nothing is lost, and resumed they end on the same bits.
+"""Trainings that are killed, or whose disk is full, at whatever moment: resumed, they end on the same bits.
 
 What dies here are real processes that run the command line; see ``killing.py``.
 """
