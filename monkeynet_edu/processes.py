@@ -144,7 +144,7 @@ class Processes:
         except RuntimeError as error:
             raise UserError(
                 f"process {self.rank}: expected an answer of the other {self.count - 1}, got none; see what they said, "
-                f"then --resume ({str(error).splitlines()[0][:80]})"
+                "then go on with --resume"
             ) from error
         failure, *rest = heard.tolist()
         if failure and failure != said[0]:

@@ -721,6 +721,7 @@ class _Loop:
         means = {name: torch.stack(values).mean() for name, values in self.sums.items()}
         if means:
             self.processes.average(means.values())
+        self.sums = {name: [mean] for name, mean in means.items()}  # one process's NaN is every process's
         plain = {name: float(value) for name, value in means.items()}
         self._check_finite(plain)
         return plain
