@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import write_image
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.generator import Generated
+from monkeynet_edu.interrupts import CtrlC
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import (
     MODEL_FILE,
@@ -592,32 +592,6 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-class _CtrlC:
-    """Turns the first Ctrl-C into a wish that the loop grants between two steps: a step cut in half could not be resumed.
-
-    A second one interrupts at once.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._before: Any = None
-
-    def _note(self, *_: object) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
-
-    def __enter__(self) -> _CtrlC:
-        if callable(signal.getsignal(signal.SIGINT)):  # not where it is ignored (nohup)
-            with suppress(ValueError):  # only the main thread may listen
-                self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-
 @dataclass
 class _Loop:
     """The loop's own state; see :func:`train`. ``sums`` holds the losses that are not logged yet."""
@@ -644,7 +618,7 @@ class _Loop:
         unit = "step" if self.budget.steps else "s"
         done = min(self.run.step if self.budget.steps else round(self.run.seconds), total)
         saved = time.monotonic()
-        with _CtrlC() as ctrl_c, tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True) as bar:
+        with CtrlC() as ctrl_c, tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True) as bar:
             while self.progress < 1 and not ctrl_c.wanted:
                 self._step()
                 bar.update(1 if self.budget.steps else min(round(self.run.seconds), total) - bar.n)
