@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ CARRIED = {".mp4": _MP4_CODECS, ".m4v": _MP4_CODECS, ".mov": _MOV_CODECS}
 
 _AAC_SAMPLES = 1024
 _AAC_RATE = 48_000
+_GAP = Fraction(1, 10)  # seconds that the sound may come late before it counts as silence
 
 
 def open_film(path: Path) -> Any:
@@ -109,16 +111,26 @@ class Soundtrack:
 
     def _encoded(self) -> Iterator[tuple[Fraction, Any]]:
         """Packets of AAC with their times."""
-        context = self._to.codec_context
-        resampler = av.AudioResampler(
-            format="fltp", layout=context.layout, rate=context.sample_rate, frame_size=_AAC_SAMPLES
-        )
-        for frame in (*self._decoded(), None):
+        for part in chain(self._resampled(), [None]):
+            for packet in self._to.encode(part):
+                yield packet.pts * packet.time_base, packet
+
+    def _resampled(self) -> Iterator[Any]:
+        """Decoded sound as the encoder wants it. Samples are counted, since containers round time stamps; gaps stay."""
+        rate, layout = self._to.codec_context.sample_rate, self._to.codec_context.layout
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=_AAC_SAMPLES)
+        position, heard = 0, Fraction(0)  # in samples: of the next part that comes out, and of the next frame to go in
+        for frame in chain(self._decoded(), [None]):
+            if frame is not None:
+                begins = round(frame.pts * frame.time_base * rate)
+                if heard == 0 or begins - heard > _GAP * rate:
+                    position, heard = position + begins - int(heard), Fraction(begins)
+                heard += Fraction(frame.samples * rate, frame.sample_rate)
+                frame.pts = None
             for part in resampler.resample(frame):
-                for packet in self._to.encode(part):
-                    yield packet.pts * packet.time_base, packet
-        for packet in self._to.encode(None):
-            yield packet.pts * packet.time_base, packet
+                part.pts, part.time_base = position, Fraction(1, rate)
+                position += part.samples
+                yield part
 
     def _decoded(self) -> Iterator[Any]:
         """Decoded sound from the first picture on; what cannot be decoded is passed over."""
