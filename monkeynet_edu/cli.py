@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,11 +21,15 @@ from monkeynet_edu.course import commands as course_commands
 from monkeynet_edu.errors import ToldElsewhereError, UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from monkeynet_edu.data.datasets import Clip
-    from monkeynet_edu.data.video import Frames
+    from monkeynet_edu.data.video import Frames, Video
     from monkeynet_edu.doctor import Finding
     from monkeynet_edu.evaluators import Evaluators
     from monkeynet_edu.experiments import Progress, Reproduction
+    from monkeynet_edu.interrupts import CtrlC
+    from monkeynet_edu.keypoints import Keypoints
     from monkeynet_edu.metrics import Evaluation
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.prediction import Predictor
@@ -155,6 +159,9 @@ ClipKeypoints = Annotated[
     bool, typer.Option("--clip-keypoints", help="Keep keypoints inside the frame.", rich_help_panel=_TRANSFER)
 ]
 SideBySide = Annotated[bool, typer.Option("--side-by-side", help="Show source, driving clip and animation, enlarged.")]
+Audio = Annotated[
+    Literal["keep", "drop"], typer.Option("--audio", help="The driving film's sound, in .mp4, .m4v and .mov.")
+]
 Label = Annotated[
     str, typer.Option("--label", help="Word in the corner of every generated frame; an empty one for none.", metavar="WORD")
 ]
@@ -572,42 +579,126 @@ def animate(
     fit: FitOption = "crop",
     side_by_side: SideBySide = False,
     label: Label = "synthetic",
+    audio: Audio = "keep",
     model: ModelOption = None,
     preset: PresetOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Animate a picture with the motion of a clip.
+    """Animate a picture with the motion of a clip, however long.
 
     Says first whether the model knows such pictures and whether the poses fit. Every generated frame is marked as
-    synthetic. Animate people only with their consent.
+    synthetic. Ctrl-C keeps the frames drawn so far. Animate people only with their consent.
     """
-    import torch
-
-    from monkeynet_edu.animation import Transfer, mark_synthetic
-    from monkeynet_edu.animation import animate as run_animation
+    from monkeynet_edu.animation import Transfer
+    from monkeynet_edu.data.blocks import read_clock, write_blocks
     from monkeynet_edu.data.video import fit as fit_frames
-    from monkeynet_edu.data.video import read_image, read_video, to_frames, to_tensor, write_video
+    from monkeynet_edu.data.video import read_image, to_tensor
+    from monkeynet_edu.interrupts import CtrlC
+    from monkeynet_edu.streaming import animate_blocks
 
     _check_ending(out)
     wanted = _reference_number(reference)
     where = _pick_device(device, precision)
     net = resolve_model(model, preset).to(where.device)
-    size = net.config.frame_size
-    picture = fit_frames(read_image(source), size, fit)
-    film = read_video(driving, size=size, how=fit)
-    image, video = to_tensor(picture[None].copy())[0], to_tensor(film.frames)
+    picture = fit_frames(read_image(source), net.config.frame_size, fit)
+    image = to_tensor(picture[None].copy())[0]
     chosen = mode or net.config.transfer
     if chosen == "absolute" and clip_keypoints:
         raise UserError("--clip-keypoints: expected --mode relative, got absolute, whose keypoints are inside; drop it")
-    _say_domain(net, model, {"picture": image[None], "film": video[:: len(video) // 32 + 1]})
-    frame = _align(net, image, video, wanted, where) if chosen == "relative" else 0
-    transfer = Transfer(chosen, frame, scaling, covariance, clip_keypoints)
-    with torch.no_grad():
-        made = run_animation(net, image, video, where, transfer)
-    generated = mark_synthetic(to_frames(made.prediction), label)
-    write_video(out, _beside(picture, film.frames, generated) if side_by_side else generated, film.fps)
-    typer.echo(f"{out}: {len(film.frames)} frames, {film.fps or 25:g} a second")
+    with CtrlC() as ctrl_c:
+        motion, sample, fps = _read_motion(net, driving, fit, where, ctrl_c)
+        _say_domain(net, model, {"picture": image[None], "film": sample})
+        frame = _align(net, image, motion, wanted, where) if chosen == "relative" else 0
+        drawn = animate_blocks(net, image, motion, where, Transfer(chosen, frame, scaling, covariance, clip_keypoints))
+        sound = driving if audio == "keep" and _sound_fits(driving, out) else None
+        made = _marked(_watched(drawn, len(motion), "drawing", ctrl_c), label)
+        shown = _beside(picture, driving, fit, made) if side_by_side else made
+        clock = read_clock(driving, len(motion))
+        count = write_blocks(out, shown, fps, length=len(motion), clock=clock, sound=sound)
+    if count < len(motion):
+        raise StopError(f"stopped after {count} of {len(motion)} frames; {out} holds them")
+    typer.echo(f"{out}: {count} frames, {fps or 25:g} a second{', with the sound of the film' if sound else ''}")
+
+
+def _watched(blocks: Iterable[Tensor], total: int | None, doing: str, ctrl_c: CtrlC) -> Iterator[Tensor]:
+    """Shows how far the blocks of a clip have got; Ctrl-C ends them after the block in hand."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=doing, unit="frame", delay=0.5, leave=False, dynamic_ncols=True) as bar:
+        for block in blocks:
+            yield block
+            bar.update(len(block))
+            if ctrl_c.wanted:
+                return
+
+
+def _read_motion(
+    net: MonkeyNet, driving: Path, fit: Fit, where: Device, ctrl_c: CtrlC
+) -> tuple[Keypoints, Tensor, float | None]:
+    """Keypoints (T, K) of a driving clip, a sample of its frames, and its frame rate."""
+    from itertools import chain
+
+    from monkeynet_edu.data.blocks import read_blocks, stated_length
+    from monkeynet_edu.data.video import to_tensor
+    from monkeynet_edu.streaming import Sample, read_motion
+
+    sample = Sample()
+    fps: float | None = None
+
+    def looked_at(blocks: Iterable[Video]) -> Iterator[Tensor]:
+        nonlocal fps
+        for block in blocks:
+            fps = block.fps
+            video = to_tensor(block.frames)
+            sample.add(video)
+            yield video
+
+    coming = read_blocks(driving, size=net.config.frame_size, how=fit)
+    first = next(coming)  # refuses what is no clip before anything is asked of it
+    blocks = looked_at(chain([first], coming))
+    motion = read_motion(net, _watched(blocks, stated_length(driving), "reading the motion", ctrl_c), where)
+    if ctrl_c.wanted:
+        raise StopError(f"stopped while reading the motion, after {len(motion)} frames; nothing was written")
+    return motion, sample.frames, fps
+
+
+def _marked(blocks: Iterable[Tensor], label: str) -> Iterator[Frames]:
+    """Generated frames as pixels, with the word in the corner."""
+    from monkeynet_edu.animation import mark_synthetic
+    from monkeynet_edu.data.video import to_frames
+
+    return (mark_synthetic(to_frames(block), label) for block in blocks)
+
+
+def _beside(picture: Frames, driving: Path, fit: Fit, made: Iterable[Frames]) -> Iterator[Frames]:
+    """The animation between what it was made from; the driving clip is decoded once more."""
+    from itertools import islice
+
+    import numpy as np
+
+    from monkeynet_edu import demo as show
+    from monkeynet_edu.data.video import each_frame
+
+    frames = each_frame(driving, size=len(picture), how=fit)
+    for block in made:
+        film = [frame for frame, _ in islice(frames, len(block))]
+        if len(film) < len(block):
+            raise UserError(f"{driving}: expected the same clip as at first, got a shorter one; leave it alone meanwhile")
+        row = [show.enlarge(clip) for clip in (picture[None], np.stack(film), block)]
+        yield show.film_of([row], columns=["source", "driving", "animation"])
+
+
+def _sound_fits(driving: Path, out: Path) -> bool:
+    """Whether there is sound and a place for it; says so where there is only sound."""
+    from monkeynet_edu.data.sound import CARRIED, has_sound
+
+    if not has_sound(driving):
+        return False
+    if out.suffix.lower() not in CARRIED:
+        _say(f"{out}: this format has no sound, so the film's is left out; write .mp4 to keep it")
+        return False
+    return True
 
 
 def _reference_number(reference: str) -> int | None:
@@ -619,15 +710,15 @@ def _reference_number(reference: str) -> int | None:
     return int(reference)
 
 
-def _align(net: MonkeyNet, image: Any, video: Any, wanted: int | None, where: Device) -> int:
+def _align(net: MonkeyNet, image: Tensor, motion: Keypoints, wanted: int | None, where: Device) -> int:
     """The reference frame; says which and how well it fits, and what to do where it does not."""
     from monkeynet_edu.alignment import align
     from monkeynet_edu.animation import detect_clip
 
-    if wanted is not None and wanted >= len(video):
-        raise UserError(f"--reference: expected a frame from 0 to {len(video) - 1}, got {wanted}; or give auto")
+    if wanted is not None and wanted >= len(motion):
+        raise UserError(f"--reference: expected a frame from 0 to {len(motion) - 1}, got {wanted}; or give auto")
     net.eval()
-    found = align(detect_clip(net, image[None], where), detect_clip(net, video, where), wanted)
+    found = align(detect_clip(net, image[None], where), motion, wanted)
     _say(f"{found.describe()} ({'chosen by pose' if wanted is None else 'as asked'})")
     if found.verdict == "poor":
         _say(f"warning: {found.advice()}")
@@ -674,14 +765,6 @@ def _check_ending(out: Path) -> None:
             write_video(Path(scratch) / out.name, np.zeros((2, 16, 16, 3), np.uint8))
         except UserError as error:
             raise UserError(str(error).replace(f"{Path(scratch) / out.name}", str(out))) from None
-
-
-def _beside(picture: Frames, driving: Frames, generated: Frames) -> Frames:
-    """The animation between what it was made from."""
-    from monkeynet_edu import demo as show
-
-    row = [show.enlarge(clip) for clip in (picture[None], driving, generated)]
-    return show.film_of([row], columns=["source", "driving", "animation"])
 
 
 # ------------------------------------------------------------------------------------------------------------- predict

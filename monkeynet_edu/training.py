@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import write_image
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.generator import Generated
+from monkeynet_edu.interrupts import CtrlC
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import (
     MODEL_FILE,
@@ -570,30 +570,6 @@ def _check_clip(clip: Clip, size: int) -> None:
         raise UserError(f"clip {clip.name}: expected frames of {size}x{size} pixels, got {width}x{height}; give a size")
 
 
-class _CtrlC:
-    """Turns the first Ctrl-C into a wish that the loop grants between two steps: a step cut in half could not be resumed.
-
-    A second one interrupts at once.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._before: Any = None
-
-    def _note(self, *_: object) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
-
-    def __enter__(self) -> _CtrlC:
-        if callable(signal.getsignal(signal.SIGINT)):  # not where it is ignored (nohup)
-            with suppress(ValueError):  # only the main thread may listen
-                self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
 
 
 @dataclass
@@ -656,7 +632,7 @@ class _Loop:
         done = min(self.run.step if self.budget.steps else round(self.run.seconds), total)
         bar = tqdm(total=total, initial=done, unit=unit, desc="training", dynamic_ncols=True, disable=silent)
         saved, stop = time.monotonic(), False
-        with _CtrlC() as ctrl_c, bar:
+        with CtrlC() as ctrl_c, bar:
             while self.progress < 1 and not stop:
                 self._step()
                 due = time.monotonic() - saved > self.pace.checkpoint

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -366,16 +367,16 @@ def test_animate_says_which_frame_it_took_as_reference(run: Command, place: Path
 def test_animate_hands_every_choice_to_the_transfer(
     run: Command, place: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monkeynet_edu import animation
+    from monkeynet_edu import animation, streaming
 
     seen = []
-    real = animation.animate
+    real = streaming.animate_blocks
 
-    def spy(*arguments: object) -> animation.Animation:
+    def spy(*arguments: object) -> Iterator[torch.Tensor]:
         seen.append(arguments[-1])
         return real(*arguments)
 
-    monkeypatch.setattr(animation, "animate", spy)
+    monkeypatch.setattr(streaming, "animate_blocks", spy)
     choices = ("--reference", "2", "--scaling", "hull", "--covariance", "adapted", "--clip-keypoints")
     assert run(*animate(weights, *choices, "--mode", "relative", "--out", "a.png")).code == 0
     assert run(*animate(weights, "--mode", "absolute", "--out", "b.png")).code == 0

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,12 +33,14 @@ from monkeynet_edu.errors import UserError
 
 Frames = npt.NDArray[np.uint8]
 Fit = Literal["crop", "pad"]
+Writer = Callable[[Path, Frames, float], None]
 
 DEFAULT_FPS = 25.0
 FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
 PICTURE_SUFFIXES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 STACKED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 CLIP_SUFFIXES = FILM_SUFFIXES | PICTURE_SUFFIXES
+FILM_OPTIONS = {"movflags": "faststart"}  # of the containers that are written
 
 _PICTURE_MAGIC = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8|RIFF....WEBP|BM|II\*\x00|MM\x00\*|....ftypavi[fs]", re.DOTALL
@@ -97,24 +99,36 @@ def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") 
             no multiple of its height; if the pictures of a folder differ in size.
     """
     path = Path(path)
-    if size is not None:
-        _check_fit(size, how)
     frames: list[Frames] = []
     fps: float | None = None
-    border: Frames | None = None
-    for frame, rate in _decode(path):
-        border = _border_color(frame) if border is None else border
-        frames.append(frame if size is None else _fit_picture(frame, size, how, border))
+    for frame, rate in each_frame(path, size=size, how=how):
+        frames.append(frame)
         fps = rate
-        if frames[-1].shape != frames[0].shape:
-            (h0, w0, _), (h, w, _) = frames[0].shape, frame.shape
+    name = path.name if path.is_dir() else path.stem
+    return Video(np.stack(frames), fps if len(frames) > 1 else None, name)
+
+
+def each_frame(path: Path, *, size: int | None = None, how: Fit = "crop") -> Iterator[tuple[Frames, float | None]]:
+    """Decodes a clip frame by frame, keeping none of them; arguments and errors are those of `read_video`.
+
+    Yields:
+        The frame (H, W, 3) uint8, fitted, and the frame rate as far as it is known by then: the last one is right.
+    """
+    if size is not None:
+        _check_fit(size, how)
+    first: Frames | None = None
+    for frame, rate in _decode(path):
+        if first is None:
+            first, border = frame, _border_color(frame)
+        fitted = frame if size is None else _fit_picture(frame, size, how, border)
+        if size is None and frame.shape != first.shape:
+            (h0, w0, _), (h, w, _) = first.shape, frame.shape
             raise UserError(
                 f"{path}: expected frames of one size, came {w0}x{h0} and later {w}x{h}; export it again at one size"
             )
-    if not frames:
+        yield fitted, rate
+    if first is None:
         raise UserError(f"{path}: expected a clip, came a file with zero frames; record or export it again")
-    name = path.name if path.is_dir() else path.stem
-    return Video(np.stack(frames), fps if len(frames) > 1 else None, name)
 
 
 def read_image(path: str | Path) -> Frames:
@@ -217,6 +231,11 @@ def _decode(path: Path) -> Iterator[tuple[Frames, float | None]]:
         yield from _decode_picture(path)
     else:
         yield from _decode_film(path)
+
+
+def is_film(path: Path) -> bool:
+    """Says whether a clip is read as a film: it is neither a folder nor a picture. Errors are those of `read_video`."""
+    return not path.is_dir() and not _is_picture(path)
 
 
 def _is_picture(path: Path) -> bool:
@@ -372,17 +391,27 @@ def write_video(path: str | Path, frames: Frames, fps: float | None = None) -> P
             writable.
     """
     path = Path(path)
+    writer, rate = writer_for(path, fps)
+    check_frames(frames, path)
+    with written_beside(path) as partial:
+        writer(partial, frames, rate)
+    return path
+
+
+def writer_for(path: Path, fps: float | None) -> tuple[Writer, float]:
+    """Finds what writes a clip (path, frames, rate) in the format of the path's ending, and the rate, 25 where None.
+
+    Raises:
+        UserError: if the ending is unknown or the rate is not positive.
+    """
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         endings = ", ".join(sorted(suffix for suffix in _WRITERS if suffix))
         raise UserError(f"{path}: expected one of the endings {endings} or none, came {path.suffix!r}; rename it")
-    _check_frames(frames, path)
     rate = DEFAULT_FPS if fps is None else float(fps)
     if not 0.01 <= rate <= 1000:
         raise UserError(f"{path}: expected a frame rate between 0.01 and 1000, came {fps}; use for instance 25")
-    with _written_beside(path) as partial:
-        writer(partial, frames, rate)
-    return path
+    return writer, rate
 
 
 def write_image(path: str | Path, image: Frames) -> Path:
@@ -394,13 +423,14 @@ def write_image(path: str | Path, image: Frames) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise UserError(f"{path}: expected one of the endings .png, .jpg, .webp, came {path.suffix!r}; rename it")
-    _check_frames(image[None], path)
-    with _written_beside(path) as partial:
-        _save_picture(partial, image)
+    check_frames(image[None], path)
+    with written_beside(path) as partial:
+        save_picture(partial, image)
     return path
 
 
-def _check_frames(frames: Frames, path: Path) -> None:
+def check_frames(frames: Frames, path: Path) -> None:
+    """Refuses what is no clip (T, H, W, 3) uint8, naming the path that it should go to."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UserError(
             f"{path}: expected frames (T, H, W, 3) of uint8 with at least one frame, came {frames.shape} of "
@@ -409,7 +439,7 @@ def _check_frames(frames: Frames, path: Path) -> None:
 
 
 @contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path) -> Iterator[Path]:
     """Gives a temporary name of the same ending in the same folder; renames it on success, removes it on failure."""
     if path.is_dir() and (path.suffix or any(path.iterdir())):
         raise UserError(f"{path}: expected a place to write, came a folder in use; choose another name or empty it")
@@ -433,18 +463,28 @@ def _written_beside(path: Path) -> Iterator[Path]:
 
 
 def _write_h264(path: Path, frames: Frames, fps: float) -> None:
-    _, height, width, _ = frames.shape
-    # H.264 in yuv420p halves the chroma, so both sides must be even.
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "16", "preset": "medium"}
+    frames = even_sides(frames)
+    with av.open(str(path), "w", options=FILM_OPTIONS) as container:
+        stream = add_h264(container, frames, fps)
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+def even_sides(frames: Frames) -> Frames:
+    """Repeats the border of frames (T, H, W, 3) of odd height or width: H.264 in yuv420p halves the chroma."""
+    _, height, width, _ = frames.shape
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def add_h264(container: Any, frames: Frames, fps: float) -> Any:
+    """Adds an H.264 stream for frames (T, H, W, 3) of even sides to an open container of PyAV; returns the stream."""
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000))
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = "yuv420p"
+    stream.options = {"crf": "16", "preset": "medium"}
+    return stream
 
 
 def _write_gif(path: Path, frames: Frames, fps: float) -> None:
@@ -468,27 +508,46 @@ def _write_gif(path: Path, frames: Frames, fps: float) -> None:
 
 def _quantize(frames: Frames) -> tuple[Frames, bytes]:
     """Maps a clip to one palette of 256 colours: (T, H, W) indices and 768 bytes. At most 256 colours stay exact."""
-    count, height, width, _ = frames.shape
-    flat = frames.reshape(-1, 3)
-    packed = (flat[:, 0].astype(np.int32) << 16) | (flat[:, 1].astype(np.int32) << 8) | flat[:, 2]
-    colors, counts = np.unique(packed, return_counts=True)
+    colors, counts = _count_colors(frames)
+    indices = np.empty(frames.shape[:3], dtype=np.uint8)
     if len(colors) <= 256:
         table = np.zeros((256, 3), dtype=np.uint8)
         table[: len(colors)] = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
-        return np.searchsorted(colors, packed).astype(np.uint8).reshape(count, height, width), table.tobytes()
+        for t, frame in enumerate(frames):
+            indices[t] = np.searchsorted(colors, _pack(frame))
+        return indices, table.tobytes()
+    flat = frames.reshape(-1, 3)
     sample = flat[:: max(1, len(flat) // _PALETTE_SAMPLE_PIXELS) | 1]  # odd, so that it walks through all columns
     palette = Image.fromarray(sample[None]).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
     table = np.frombuffer(bytes(palette.getpalette() or []).ljust(768, b"\0"), dtype=np.uint8).reshape(256, 3).copy()
     # A flat background keeps its colour: a white one that is nearly white shows.
     fixed = {}
-    for color in colors[counts >= _FLAT_SHARE * packed.size]:
+    for color in colors[counts >= _FLAT_SHARE * indices.size]:
         exact = np.array([color >> 16, color >> 8 & 255, color & 255])
         fixed[int(color)] = int(np.abs(table - exact).sum(axis=1).argmin())
         table[fixed[int(color)]] = exact
-    indices = _nearest_colors(table)[_coarse(packed)]
-    for color, index in fixed.items():
-        indices[packed == color] = index
-    return indices.reshape(count, height, width), table.tobytes()
+    nearest = _nearest_colors(table)
+    for t, frame in enumerate(frames):
+        packed = _pack(frame)
+        indices[t] = nearest[_coarse(packed)]
+        for color, index in fixed.items():
+            indices[t][packed == color] = index
+    return indices, table.tobytes()
+
+
+def _pack(picture: Frames) -> npt.NDArray[np.int32]:
+    """Colours of a picture (H, W, 3) as one number each (H, W): red in the upper byte."""
+    return (picture[..., 0].astype(np.int32) << 16) | (picture[..., 1].astype(np.int32) << 8) | picture[..., 2]
+
+
+def _count_colors(frames: Frames) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """The colours of a clip, packed and in order, and how often each occurs; frame by frame, for the sake of memory."""
+    table = np.zeros(2**24, dtype=np.uint32)
+    for frame in frames:
+        colors, counts = np.unique(_pack(frame), return_counts=True)
+        table[colors] += counts.astype(np.uint32)
+    colors = np.flatnonzero(table)
+    return colors, table[colors]
 
 
 def _coarse(packed: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -532,7 +591,12 @@ def _write_webp(path: Path, frames: Frames, fps: float) -> None:
 
 
 def _write_stacked(path: Path, frames: Frames, fps: float) -> None:
-    count, height, width, _ = frames.shape
+    check_stackable(path, *frames.shape[:3])
+    save_picture(path, np.concatenate(list(frames), axis=1))
+
+
+def check_stackable(path: Path, count: int, height: int, width: int) -> None:
+    """Refuses what cannot be stacked into one picture: frames that are not square, or too many for a JPEG."""
     if height != width:
         raise UserError(
             f"{path.name}: expected square frames to stack, came {width}x{height}; crop them, or write .mp4 or .gif"
@@ -541,16 +605,15 @@ def _write_stacked(path: Path, frames: Frames, fps: float) -> None:
         raise UserError(
             f"{path.name}: expected at most {_MAX_JPEG_SIDE} pixels of width in JPEG, came {count * width}; write .png"
         )
-    _save_picture(path, np.concatenate(list(frames), axis=1))
-
 
 def _write_folder(path: Path, frames: Frames, fps: float) -> None:
     path.mkdir()
     for t, frame in enumerate(frames):
-        _save_picture(path / f"{t:05d}.png", frame)
+        save_picture(path / f"{t:05d}.png", frame)
 
 
-def _save_picture(path: Path, picture: Frames) -> None:
+def save_picture(path: Path, picture: Frames) -> None:
+    """Writes a picture (H, W, 3) in the format of the path's ending, in place; for `written_beside`."""
     # Full chroma resolution: at 64 pixels a frame, halved chroma visibly bleeds from one stacked frame into the next.
     png = {"optimize": picture.nbytes < _SMALL_PICTURE}  # a contact sheet would take a second
     options: dict[str, dict[str, Any]] = {".png": png, ".webp": {"quality": 95}}
@@ -558,7 +621,7 @@ def _save_picture(path: Path, picture: Frames) -> None:
     iio.imwrite(path, np.ascontiguousarray(picture), plugin="pillow", **options.get(path.suffix.lower(), jpeg))
 
 
-_WRITERS = {
+_WRITERS: dict[str, Writer] = {
     ".mp4": _write_h264,
     ".m4v": _write_h264,
     ".mov": _write_h264,
