@@ -638,7 +638,7 @@ def _say_domain(net: MonkeyNet, model: str | None, pictures: dict[str, Any]) -> 
 
     shipped = model is None or model in MINIATURES
     path = domain_path(weights_path(model or "mini-taichi") if shipped else expanded(str(model)))
-    if not path.is_file():
+    if kind_of(path) != "file":
         _say(f"domain: unknown, since {path.name} is not beside the weights")
         return
     try:

@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,12 +91,9 @@ def partial_name(path: Path) -> Path:
     Raises:
         OSError: the folder cannot be written to.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(name, 0o666 & ~umask)  # mkstemp gives it to its owner alone
-    return Path(name)
+    part = path.with_name(f".{path.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with part.open("xb"):
+        return part
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums

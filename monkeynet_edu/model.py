@@ -29,6 +29,7 @@ from monkeynet_edu.losses import LossWeights
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 
 MODEL_FILE = "model.safetensors"
+_ATTEMPTS = 100
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -435,14 +436,31 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     check_file(path, "trained weights (.safetensors) or a run folder that holds them")
     check_digests(path)
+    for _ in range(_ATTEMPTS):
+        before = _version(path)
+        try:
+            with safetensors.safe_open(str(path), framework="pt") as file:
+                found = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        except (safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
+            if _version(path) == before:
+                raise UserError(
+                    f"{path}: expected a safetensors file, got something else ({str(error)[:80]}); "
+                    "for a checkpoint of the authors (.pth.tar) give --preset too"
+                ) from error
+        else:
+            # The file is opened twice, for its header and for its tensors: they must be of one file.
+            if _version(path) == before:
+                return found
+    raise UserError(f"{path}: another program writes this file all the time; stop it, and try again")
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What differs when another file has taken this one's place."""
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: expected a safetensors file, got something else ({str(error)[:80]}); "
-            "for a checkpoint of the authors (.pth.tar) give --preset too"
-        ) from error
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True)

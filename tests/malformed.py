@@ -330,7 +330,7 @@ NAMES = (
     "%05d",
     "concat:a|b",
     "http:nowhere",
-    "[bold]rich[/bold]",
+    "[red]rich",
     "esc\x1b[31mape",
     "a" * 240,
     "trailing.",

@@ -60,13 +60,15 @@ def write_json(path: Path, values: Values) -> None:
     Raises:
         UserError: the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = files.partial_name(path)
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        if part is not None:
+            part.unlink(missing_ok=True)
         raise UserError(f"{path}: could not be written ({error.strerror}); choose another folder") from error
 
 
