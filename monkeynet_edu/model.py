@@ -60,6 +60,10 @@ class MonkeyNetConfig:
                 f"MonkeyNetConfig.losses.feature_matching: expected {self.discriminator.blocks + 1} weights "
                 f"(the frame and each block of D), got {len(self.losses.feature_matching)}"
             )
+        g, d = self.generator, self.discriminator
+        for part in (self.detector, g.embedding, g.motion, g.motion and g.motion.embedding, d, d.embedding):
+            if part is not None and not 0 < part.scale <= 1:
+                raise ValueError(f"{type(part).__name__}.scale: expected more than 0 and at most 1, got {part.scale}")
         if self.transfer not in ("relative", "absolute"):
             raise ValueError(f"MonkeyNetConfig.transfer: expected 'relative' or 'absolute', got {self.transfer!r}")
 
@@ -102,6 +106,8 @@ def parsed(text: str) -> Any:
 
 MOST = 65_536
 """Whole numbers of a configuration are widths, depths and counts: a larger one is damage, and would fill the memory."""
+MOST_DEPTH = 64
+_DEPTHS = ("levels", "blocks", "layers", "refinement_blocks", "group_blocks")
 
 
 def from_plain(kind: Any, value: Any, name: str = "configuration") -> Any:
@@ -118,10 +124,10 @@ def from_plain(kind: Any, value: Any, name: str = "configuration") -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         known = [f.name for f in fields(kind)]
         if not isinstance(value, dict) or set(value) != set(known):
-            raise ValueError(f"{kind.__name__}: expected the fields {known}, got {str(value)[:200]}")
+            raise ValueError(f"{name} ({kind.__name__}): expected the fields {known}, got {str(value)[:200]}")
         hints = get_type_hints(kind)
         return kind(**{item: from_plain(hints[item], value[item], f"{name}.{item}") for item in known})
-    if not _is_a(kind, value):
+    if not _is_a(kind, value) or (name.rpartition(".")[2] in _DEPTHS and value > MOST_DEPTH):
         raise ValueError(f"{name}: expected {getattr(kind, '__name__', kind)}, got {str(value)[:80]!r}")
     options = getattr(kind, "__args__", ())
     nested = next((option for option in options if is_dataclass(option)), None)
@@ -440,7 +446,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         before = _version(path)
         try:
             with safetensors.safe_open(str(path), framework="pt") as file:
-                found = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+                # Copies: the tensors are windows into the file, and kill the process when it is overwritten in place.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                header = dict(file.metadata() or {})
         except (safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
             if _version(path) == before:
                 raise UserError(
@@ -450,7 +458,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         else:
             # The file is opened twice, for its header and for its tensors: they must be of one file.
             if _version(path) == before:
-                return found
+                return tensors, header
     raise UserError(f"{path}: another program writes this file all the time; stop it, and try again")
 
 
