@@ -24,9 +24,9 @@ from monkeynet_edu.animation import Transfer, detect_clip, draw, transfer_keypoi
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
 from monkeynet_edu.data.sprites import held_out_clips, make_scene, render, training_clips
 from monkeynet_edu.data.video import CLIP_SUFFIXES, fit, read_image, to_tensor
+from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import Device, MonkeyNet
-from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.paths import data_set_path, weights_path
 
 CPU = Device(torch.device("cpu"), "float32")

@@ -29,9 +29,9 @@ from torch import Tensor
 from monkeynet_edu.alignment import fingerprint
 from monkeynet_edu.data.datasets import MINIATURES
 from monkeynet_edu.data.sprites import held_out_clips, training_clips
+from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import MonkeyNet, pick_device
-from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.paths import weights_path
 from monkeynet_edu.prediction import (
     FRAMES,

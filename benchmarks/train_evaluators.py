@@ -34,8 +34,8 @@ from monkeynet_edu.data.sprites import Scene, held_out_clips, make_scene, render
 from monkeynet_edu.data.sprites.engine import Array
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.evaluators import EmbedderConfig, IdentityEmbedder, MiniFeatures, PoseConfig, PoseEstimator
-from monkeynet_edu.model import pick_device
 from monkeynet_edu.files import enter_checksum
+from monkeynet_edu.model import pick_device
 from monkeynet_edu.paths import data_small
 
 SEED = 9

@@ -666,6 +666,7 @@ def _check_ending(out: Path, *inputs: Path) -> None:
     from monkeynet_edu.data.video import write_video
 
     _check_apart(out, *inputs)
+    _check_parents(out)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             write_video(Path(scratch) / out.name, np.zeros((2, 16, 16, 3), np.uint8))
@@ -678,6 +679,20 @@ def _check_apart(out: Path, *inputs: Path) -> None:
     for given in inputs:
         if kind_of(out) != "nothing" and kind_of(given) != "nothing" and out.samefile(given):
             raise UserError(f"{out}: expected another place than what is read from, got the same; choose another name")
+
+
+def _check_parents(out: Path) -> None:
+    """Refuses a place in which no file can be made, before anything is computed."""
+    import os
+
+    for parent in out.absolute().parents:
+        kind = kind_of(parent)
+        if kind == "nothing":
+            continue
+        if kind != "folder" or not os.access(parent, os.W_OK):
+            came = "Permission denied" if kind == "folder" else "a file"
+            raise UserError(f"{parent}: expected a folder that can be written to, got {came}; choose another --out")
+        return
 
 
 def _beside(picture: Frames, driving: Frames, generated: Frames) -> Frames:
@@ -1210,6 +1225,7 @@ def data_convert(
         typer.echo(f"{target}: {count} clips")
         return
     _check_apart(target, source)
+    _check_parents(target)
     clip = read_video(source, size=size, how=fit)
     write_video(target, clip.frames, clip.fps if fps is None else fps)
     typer.echo(f"{target}: {len(clip.frames)} frames, {clip.frames.shape[2]}x{clip.frames.shape[1]}")

@@ -25,8 +25,9 @@ from monkeynet_edu.losses import LossWeights
 from monkeynet_edu.model import MonkeyNet, MonkeyNetConfig, load_weights, preset
 from monkeynet_edu.motion import EmbeddingConfig, Feature, FlowTerm, MotionConfig
 
-_DAMAGE = (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
-_DAMAGE += (AssertionError, MemoryError, ImportError, struct.error)  # what reading a damaged pickle raises
+# What reading a damaged pickle raises.
+_DAMAGE: tuple[type[Exception], ...] = (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError)
+_DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, ImportError, struct.error)
 _NETWORKS = {"generator": "generator", "discriminator": "discriminator", "kp_detector": "detector"}
 
 

@@ -372,9 +372,9 @@ def restore_tensors(model: MonkeyNet, optimizers: Optimizers, tensors: dict[str,
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor], file: str) -> None:
     """Fills an Adam's moments from a checkpoint's tensors, every one of them of its weight's shape."""
-    shapes = {}
-    for index, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
-        prefix = f"optimizer.{network}.{index}"
+    shapes: dict[str, torch.Size] = {}
+    for number, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
+        prefix = f"optimizer.{network}.{number}"
         shapes |= {f"{prefix}.step": torch.Size(), f"{prefix}.exp_avg": weight.shape, f"{prefix}.exp_avg_sq": weight.shape}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

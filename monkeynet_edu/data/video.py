@@ -59,8 +59,9 @@ _FILM_FORMATS = (
     ",mxf,dv,rm,gif,apng"
 )
 _FILM_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FILM_FORMATS}
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, AttributeError)
-_DAMAGE += (AssertionError, MemoryError, NotImplementedError, struct.error, zlib.error)  # what decoders raise
+# What decoders raise.
+_DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError)
+_DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, NotImplementedError, struct.error, zlib.error)
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
 _FLAT_SHARE = 0.05

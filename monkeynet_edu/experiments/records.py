@@ -151,7 +151,7 @@ def _wrong_field(record: Values) -> str | None:
         if not isinstance(record[name], kind):
             return f"{name} as {type(record[name]).__name__}"
     for name, value in figures.items():
-        if not (_is_figure(value) or isinstance(value, list) and all(isinstance(note, str) for note in value)):
+        if not (_is_figure(value) or (isinstance(value, list) and all(isinstance(note, str) for note in value))):
             return f"no number as {name}"
     for name, values in per_clip.items():
         if not isinstance(values, list) or len(values) != len(clips) or not all(map(_is_figure, values)):
@@ -160,4 +160,4 @@ def _wrong_field(record: Values) -> str | None:
 
 
 def _is_figure(value: Any) -> bool:
-    return value is None or type(value) in (int, float) and math.isfinite(value)
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
