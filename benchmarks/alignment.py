@@ -24,6 +24,7 @@ from monkeynet_edu.animation import Transfer, detect_clip, draw, transfer_keypoi
 from monkeynet_edu.data.datasets import MINIATURES, Clip, ClipFolder
 from monkeynet_edu.data.sprites import held_out_clips, make_scene, render, training_clips
 from monkeynet_edu.data.video import CLIP_SUFFIXES, fit, read_image, to_tensor
+from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import data_set_path, weights_path
@@ -198,6 +199,7 @@ def main() -> None:
         for name in MINIATURES:
             weights = weights_path(name)
             make_domain(name, MonkeyNet.load(weights)).save(domain_path(weights))
+            enter_checksum(domain_path(weights))
             print(domain_path(weights))
         return
     model = MonkeyNet.load(weights_path("mini-taichi"))

@@ -29,6 +29,7 @@ from torch import Tensor
 from monkeynet_edu.alignment import fingerprint
 from monkeynet_edu.data.datasets import MINIATURES
 from monkeynet_edu.data.sprites import held_out_clips, training_clips
+from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.model import MonkeyNet, pick_device
 from monkeynet_edu.paths import weights_path
@@ -206,7 +207,9 @@ def make(name: str) -> None:
         if not made.finished:
             raise KeyboardInterrupt
         stem = name if form == "several" else f"{name}.single"
-        made.predictor.save(weights_path(name).parent / f"{stem}.predictor.safetensors", torch.float16)
+        file = weights_path(name).parent / f"{stem}.predictor.safetensors"
+        made.predictor.save(file, torch.float16)
+        enter_checksum(file)
 
 
 def card(name: str, figures: dict[str, Figures]) -> str:

@@ -30,6 +30,7 @@ from monkeynet_edu.data.pairs import PairSampler
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.discriminator import DiscriminatorConfig
+from monkeynet_edu.files import write_checksums
 from monkeynet_edu.generator import GeneratorConfig
 from monkeynet_edu.keypoints import DetectorConfig
 from monkeynet_edu.losses import LossWeights
@@ -194,6 +195,7 @@ def write(
     (out / "history.json").write_text(json.dumps(story, separators=(",", ":")) + "\n", "utf-8")
     for name, step in kept.items():
         (out / f"{name}.safetensors").write_bytes((work / f"step-{step:05}.safetensors").read_bytes())
+    write_checksums(out)
 
 
 def main() -> None:

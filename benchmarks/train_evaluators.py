@@ -34,6 +34,7 @@ from monkeynet_edu.data.sprites import Scene, held_out_clips, make_scene, render
 from monkeynet_edu.data.sprites.engine import Array
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.evaluators import EmbedderConfig, IdentityEmbedder, MiniFeatures, PoseConfig, PoseEstimator
+from monkeynet_edu.files import enter_checksum
 from monkeynet_edu.model import pick_device
 from monkeynet_edu.paths import data_small
 
@@ -302,6 +303,7 @@ def train_pose(name: str) -> None:
         batch = replace(batch, frames=degraded(batch.frames))
         bar.set_postfix(loss=round(optimiser.step(pose_loss(estimator, batch)), 3), refresh=False)
     estimator.eval().save(weights_file(f"pose-{name}"))
+    enter_checksum(weights_file(f"pose-{name}"))
     print(f"pose {name}: {steps} steps, {(time.monotonic() - began) / 60:.1f} minutes")
 
 
@@ -352,6 +354,7 @@ def train_identity() -> None:
         loss = contrastive_loss(vectors)
         bar.set_postfix(loss=round(optimiser.step(loss), 3), refresh=False)
     embedder.eval().save(weights_file("identity"))
+    enter_checksum(weights_file("identity"))
     print(f"identity: {IDENTITY_STEPS} steps, {(time.monotonic() - began) / 60:.1f} minutes")
 
 
@@ -462,6 +465,7 @@ def train_features() -> None:
         bar.set_postfix(loss=round(optimiser.step(loss), 3), refresh=False)
     whiten(network)
     network.save(weights_file("features"))
+    enter_checksum(weights_file("features"))
     print(f"features: {FEATURE_STEPS} steps, {(time.monotonic() - began) / 60:.1f} minutes")
 
 

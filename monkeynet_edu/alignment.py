@@ -9,6 +9,7 @@ others. Neither needs a detector of people, faces or anything else.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.model import MonkeyNet, load_tensors, save_tensors, weights_digest
+from monkeynet_edu.model import MonkeyNet, load_tensors, parsed, save_tensors, weights_digest
 
 Verdict = Literal["good", "fair", "poor"]
 
@@ -244,6 +245,22 @@ class Domain:
         """Domain score (B,) of frames (B, 3, H, W): up to 1 like the pictures known, above it unlike all of them."""
         return self._distance(appearance(model, frames)) / self.limit
 
+    def check(self) -> None:
+        """Refuses fields of kinds and sizes that do not belong together.
+
+        Raises:
+            ValueError: naming the first such field.
+        """
+        count, size = self.directions.shape
+        wanted = {"centre": (size,), "spread": (size,), "directions": (count, size), "variances": (count,)}
+        for name, shape in wanted.items():
+            came = getattr(self, name)
+            if tuple(came.shape) != shape or not came.is_floating_point() or not came.isfinite().all():
+                raise ValueError(f"{name}: expected finite numbers {shape}, got {tuple(came.shape)} of {came.dtype}")
+        for name in ("floor", "limit"):
+            if not (isinstance(value := getattr(self, name), float) and 0 < value < math.inf):
+                raise ValueError(f"{name}: expected a positive number, got {value!r}")
+
     def save(self, path: str | Path) -> None:
         """Writes one small safetensors file; beside its place, then renamed."""
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -259,9 +276,10 @@ class Domain:
         """
         tensors, header = load_tensors(Path(path))
         try:
-            fields: dict[str, Any] = {**tensors, **json.loads(header["domain"])}
+            fields: dict[str, Any] = {**tensors, **parsed(header["domain"])}
             domain = Domain(**fields)
-        except (KeyError, ValueError, TypeError) as error:
+            domain.check()
+        except (AttributeError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path}: expected a domain that monkeynet_edu saved, got a foreign file ({error})") from error
         if domain.weights != fingerprint(model):
             raise UserError(

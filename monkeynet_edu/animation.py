@@ -17,7 +17,7 @@ from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from monkeynet_edu import alignment
-from monkeynet_edu.data.video import Frames
+from monkeynet_edu.data.video import Frames, check_pixels
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.generator import Generated
 from monkeynet_edu.keypoints import Keypoints, inverse_covariance
@@ -209,11 +209,14 @@ def animate(
             :func:`monkeynet_edu.alignment.align` chooses.
 
     Raises:
-        UserError: frames that the networks cannot halve, no driving frame, or see :func:`transfer_keypoints`.
+        UserError: frames that the networks cannot halve, pixels that are not finite, no driving frame, or see
+            :func:`transfer_keypoints`.
     """
     model.eval()
     if len(driving) == 0:
         raise UserError("driving clip: expected at least one frame, got none; give another clip")
+    check_pixels(image[None], "source image")
+    check_pixels(driving, "driving clip")
     for side in {*image.shape[-2:], *driving.shape[-2:]}:
         model.config.check_frame_size(side)
     source = detect_clip(model, image[None], device)
@@ -244,6 +247,7 @@ def collect(drawn: list[Generated], source: Keypoints, driving: Keypoints, moved
 
 
 SYNTHETIC = "synthetic"
+_MOST_LABEL = 200
 
 
 def mark_synthetic(frames: Frames, label: str = SYNTHETIC) -> Frames:
@@ -252,6 +256,7 @@ def mark_synthetic(frames: Frames, label: str = SYNTHETIC) -> Frames:
     In the pixels, where copying and converting leave it; metadata is lost at the first upload. Above, since feet and
     captions are below. An empty label changes nothing.
     """
+    label = " ".join(label.split())[:_MOST_LABEL].encode("utf-8", "replace").decode()
     if not label:
         return frames
     height, width = frames.shape[1:3]

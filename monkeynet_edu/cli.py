@@ -7,9 +7,12 @@ With ``--json`` there is JSON alone on standard output; progress goes to standar
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +21,9 @@ import typer
 
 from monkeynet_edu import __version__
 from monkeynet_edu.course import commands as course_commands
-from monkeynet_edu.errors import ToldElsewhereError, UserError
+from monkeynet_edu.errors import ToldElsewhereError, UserError, unknown_name
+from monkeynet_edu.files import check_file, kind_of
+from monkeynet_edu.paths import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +47,8 @@ ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
 _SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
 _PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute, mini-plain, mini-plain-absolute"
 _LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
+_MOST_SEED = 2**62
+_MOST_PREDICTED = 5000  # frames of all films together: each takes 150 kB on its way
 
 app = typer.Typer(
     name="monkeynet-edu",
@@ -70,7 +77,7 @@ LimitOption = Annotated[
     int | None, typer.Option("--limit", help="Only the first N clips.", metavar="N", show_default="all")
 ]
 FitOption = Annotated[Fit, typer.Option("--fit", help="How frames of other sizes become square: cut off, or filled up.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of everything drawn at random.", min=0)]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of everything drawn at random.", min=0, max=_MOST_SEED)]
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -225,7 +232,6 @@ def resolve_model(model: str | None, preset: str | None, data: str | None = None
         UserError: nothing there, unreadable, or of another configuration.
     """
     from monkeynet_edu.data.datasets import MINIATURES
-    from monkeynet_edu.errors import unknown_name
     from monkeynet_edu.model import MonkeyNet
     from monkeynet_edu.model import preset as preset_config
     from monkeynet_edu.paths import weights_path
@@ -235,12 +241,13 @@ def resolve_model(model: str | None, preset: str | None, data: str | None = None
         return MonkeyNet.load(weights_path(data if data in MINIATURES else "mini-taichi"), config)
     if model in MINIATURES:
         return MonkeyNet.load(weights_path(model), config)
-    path = Path(model).expanduser()
-    if not path.exists():
+    path = expanded(model)
+    kind = kind_of(path)
+    if kind == "nothing":
         if path.name == model and not path.suffix:
             raise UserError(f"{unknown_name('model', model, MINIATURES)} (the path of a run folder or a file works too)")
         raise UserError(f"{path}: expected a run folder or a file of weights, got nothing there; check the path")
-    if path.is_dir() or _is_safetensors(path):
+    if kind == "folder" or _is_safetensors(path):
         return MonkeyNet.load(path, config)
     if preset is None:
         raise UserError(
@@ -252,6 +259,7 @@ def resolve_model(model: str | None, preset: str | None, data: str | None = None
 
 def _is_safetensors(path: Path) -> bool:
     """By its ending, or by its first bytes: a length (8 bytes), then JSON."""
+    check_file(path, "a run folder or a file of weights")
     if path.suffix == ".safetensors":
         return True
     try:
@@ -458,7 +466,7 @@ def train(
         if batch_size is not None:
             recipe = replace(recipe, batch_size=_positive("--batch-size", batch_size))
         processes.check_batch(recipe.batch_size)
-        title = data if data in MINIATURES else Path(data).expanduser().resolve().name
+        title = data if data in MINIATURES else expanded(data).resolve().name
         out = out or Path("runs") / title
         where = _pick_device(local_device(device), precision)
         clips = _training_clips(data, config, recipe, fit)
@@ -597,7 +605,7 @@ def animate(
     from monkeynet_edu.interrupts import CtrlC
     from monkeynet_edu.streaming import animate_blocks
 
-    _check_ending(out)
+    _check_ending(out, source, driving)
     wanted = _reference_number(reference)
     where = _pick_device(device, precision)
     net = resolve_model(model, preset).to(where.device)
@@ -705,7 +713,7 @@ def _reference_number(reference: str) -> int | None:
     """The number in ``--reference``; None for auto."""
     if reference in ("auto", "first"):
         return None if reference == "auto" else 0
-    if not reference.isdecimal():
+    if not reference.isdecimal() or len(reference) > 18:
         raise UserError(f"--reference: expected auto, first or a number from 0, got {reference!r}; choose one")
     return int(reference)
 
@@ -732,8 +740,8 @@ def _say_domain(net: MonkeyNet, model: str | None, pictures: dict[str, Any]) -> 
     from monkeynet_edu.paths import weights_path
 
     shipped = model is None or model in MINIATURES
-    path = domain_path(weights_path(model or "mini-taichi") if shipped else Path(str(model)).expanduser())
-    if not path.is_file():
+    path = domain_path(weights_path(model or "mini-taichi") if shipped else expanded(str(model)))
+    if kind_of(path) != "file":
         _say(f"domain: unknown, since {path.name} is not beside the weights")
         return
     try:
@@ -752,19 +760,42 @@ def _say_domain(net: MonkeyNet, model: str | None, pictures: dict[str, Any]) -> 
         )
 
 
-def _check_ending(out: Path) -> None:
-    """Refuses an ending that cannot be written before anything is computed."""
+def _check_ending(out: Path, *inputs: Path) -> None:
+    """Refuses an ending that cannot be written, and a place that is read from, before anything is computed."""
     import tempfile
 
     import numpy as np
 
     from monkeynet_edu.data.video import write_video
 
+    _check_apart(out, *inputs)
+    _check_parents(out)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             write_video(Path(scratch) / out.name, np.zeros((2, 16, 16, 3), np.uint8))
         except UserError as error:
             raise UserError(str(error).replace(f"{Path(scratch) / out.name}", str(out))) from None
+
+
+def _check_apart(out: Path, *inputs: Path) -> None:
+    """Refuses to write over what is read."""
+    for given in inputs:
+        if kind_of(out) != "nothing" and kind_of(given) != "nothing" and out.samefile(given):
+            raise UserError(f"{out}: expected another place than what is read from, got the same; choose another name")
+
+
+def _check_parents(out: Path) -> None:
+    """Refuses a place in which no file can be made, before anything is computed."""
+    import os
+
+    for parent in out.absolute().parents:
+        kind = kind_of(parent)
+        if kind == "nothing":
+            continue
+        if kind != "folder" or not os.access(parent, os.W_OK):
+            came = "Permission denied" if kind == "folder" else "a file"
+            raise UserError(f"{parent}: expected a folder that can be written to, got {came}; choose another --out")
+        return
 
 
 # ------------------------------------------------------------------------------------------------------------- predict
@@ -801,7 +832,7 @@ def resolve_predictor(predictor: str | None, model: str | None, net: MonkeyNet) 
             f"--predictor: expected one beside a model of your own ({model}), got none; train it with "
             f"monkeynet-edu train-predictor --model {model} --data YOUR_CLIPS --out FILE"
         )
-    found = shipped_predictor(name) if name in MINIATURES else Predictor.load(Path(name).expanduser())
+    found = shipped_predictor(name) if name in MINIATURES else Predictor.load(expanded(name))
     found.check_fits(net)
     if not found.knows(net):
         _say(
@@ -821,7 +852,9 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="Where to: .mp4 .mov .gif .webp, or .png .jpg for a strip of frames.")],
     futures: Annotated[int, typer.Option("--futures", help="How many films of it, side by side.", metavar="N")] = 1,
     frames: Annotated[int, typer.Option("--frames", help="Length, the picture included.")] = 32,
-    seed: Annotated[int, typer.Option("--seed", help="Which future; the next ones take the next seeds.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Which future; the next ones take the next seeds.", min=0, max=_MOST_SEED)
+    ] = 0,
     fps: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 12.0,
     fit: FitOption = "crop",
     label: Label = "synthetic",
@@ -840,10 +873,14 @@ def predict(
     from monkeynet_edu.data.video import read_image, to_frames, to_tensor
     from monkeynet_edu.prediction import predicted_film
 
-    _check_ending(out)
+    _check_ending(out, source)
     _positive("--futures", futures)
     if frames < 2:
         raise UserError(f"--frames: expected at least 2, the picture and one more, got {frames}; leave it out for 32")
+    if futures * frames > _MOST_PREDICTED:
+        raise UserError(
+            f"--frames, --futures: expected at most {_MOST_PREDICTED} frames in all, got {futures * frames}; ask for fewer"
+        )
     where = _pick_device(device, precision)
     net = resolve_model(model, preset).to(where.device)
     network = resolve_predictor(predictor, model, net)
@@ -1185,6 +1222,21 @@ def data_make(
         typer.echo(str(path))
 
 
+@data_app.command("checksums", epilog="[bold]Example:[/bold]  monkeynet-edu data checksums data_small/weights")
+def data_checksums(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of files.", metavar="FOLDER", show_default="the shipped weights and time machine"),
+    ] = None,
+) -> None:
+    """Write checksums.sha256 anew, with which files are compared when they are read."""
+    from monkeynet_edu.files import write_checksums
+    from monkeynet_edu.paths import data_small
+
+    for folder in folders or [data_small() / "weights", data_small() / "time_machine"]:
+        typer.echo(str(write_checksums(folder)))
+
+
 @data_app.command("info", epilog="[bold]Example:[/bold]  monkeynet-edu data info my_films --picture sheet.png")
 def data_info(
     data: Annotated[str, typer.Argument(help=f"A miniature ({_SETS}) or a folder of clips.", metavar="DATA")],
@@ -1267,6 +1319,8 @@ def data_convert(
         count = _convert_folder(source, target, "" if to == "folder" else f".{to}", size, fit, fps)
         typer.echo(f"{target}: {count} clips")
         return
+    _check_apart(target, source)
+    _check_parents(target)
     clip = read_video(source, size=size, how=fit)
     write_video(target, clip.frames, clip.fps if fps is None else fps)
     typer.echo(f"{target}: {len(clip.frames)} frames, {clip.frames.shape[2]}x{clip.frames.shape[1]}")
@@ -1358,14 +1412,46 @@ course_commands.register(app)
 # ---------------------------------------------------------------------------------------------------------------- main
 
 
+# Faults of the place that was named, wherever they come up.
+_OF_PLACES = (
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+)
+
+
+def _one_line(text: str) -> str:
+    """A message on one line, without characters that would steer the terminal."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in joined)
+
+
 def main() -> None:
     """Runs the command line; see the module's first lines for what comes out when."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name may hold what the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # of decoders, about files; what matters is said by an error
+            app()
     except ToldElsewhereError:
         sys.exit(2)
     except UserError as error:
-        _say(f"error: {' '.join(str(error).split())}")
+        _say(f"error: {_one_line(str(error))}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _OF_PLACES:
+            raise
+        place = error.filename or "a file"
+        _say(f"error: {_one_line(f'{place}: expected a place to read or write, got {error.strerror}; choose another')}")
         sys.exit(2)
     except StopError as kept:
         _say(str(kept))

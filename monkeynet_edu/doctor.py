@@ -18,6 +18,7 @@ import torch
 from monkeynet_edu.animation import draw
 from monkeynet_edu.data.datasets import MINIATURES
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import damaged_files
 from monkeynet_edu.model import Device, MonkeyNet, pick_device, preset
 from monkeynet_edu.paths import data_set_path, data_small, weights_path
 from monkeynet_edu.training import recipe_for, start, training_step
@@ -171,6 +172,15 @@ def _shipped(name: str, find: Callable[[str], Path], advice: str) -> Finding:
         return Finding(name, "fail", str(error), "correct or unset MONKEYNET_DATA")
     found = _there(find)
     missing = [miniature for miniature in MINIATURES if miniature not in found]
+    try:
+        folders = {find(miniature) for miniature in found}
+        folders = {folder if folder.is_dir() else folder.parent for folder in folders}
+        damaged = [str(folder / bad) for folder in sorted(folders) for bad in damaged_files(folder)]
+    except UserError as error:
+        damaged = [str(error)]
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if damaged[1:] else ""
+        return Finding(name, "fail", f"damaged or changed: {damaged[0]}{more}", "copy it again, or see CONTRIBUTING.md")
     listed = f"{', '.join(found) or 'none'} in {place}" + (f"; missing: {', '.join(missing)}" if missing else "")
     return Finding(name, "warn" if missing else "ok", listed, advice if missing else "")
 

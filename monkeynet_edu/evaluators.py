@@ -23,7 +23,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -33,7 +33,16 @@ from torch import Tensor, nn
 
 from monkeynet_edu.data.datasets import MINIATURES
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.model import load_tensors, load_weights, pick_device, save_tensors
+from monkeynet_edu.model import (
+    built,
+    from_plain,
+    in_float32,
+    load_tensors,
+    load_weights,
+    parsed,
+    pick_device,
+    save_tensors,
+)
 from monkeynet_edu.paths import weights_path
 
 SIDE = 64
@@ -250,7 +259,7 @@ class PoseEstimator(nn.Module):
             UserError: no such file, a damaged or foreign one, or tensors of other shapes.
         """
         tensors, config = _read(path, "pose", PoseConfig)
-        return _filled(PoseEstimator(config), tensors, path)
+        return _filled(lambda: PoseEstimator(config), tensors, path)
 
 
 class IdentityEmbedder(nn.Module):
@@ -281,7 +290,7 @@ class IdentityEmbedder(nn.Module):
     def load(path: str | Path) -> IdentityEmbedder:
         """Reads what :meth:`save` wrote; raises UserError as :meth:`PoseEstimator.load` does."""
         tensors, config = _read(path, "identity", EmbedderConfig)
-        return _filled(IdentityEmbedder(config), tensors, path)
+        return _filled(lambda: IdentityEmbedder(config), tensors, path)
 
 
 class MiniFeatures(nn.Module):
@@ -322,7 +331,7 @@ class MiniFeatures(nn.Module):
     def load(path: str | Path) -> MiniFeatures:
         """Reads what :meth:`save` wrote; raises UserError as :meth:`PoseEstimator.load` does."""
         tensors, config = _read(path, "features", EmbedderConfig)
-        return _filled(MiniFeatures(config), tensors, path)
+        return _filled(lambda: MiniFeatures(config), tensors, path)
 
 
 def _vectors(network: nn.Module, compute: Callable[[Tensor], Tensor], frames: Tensor, dimension: int) -> Tensor:
@@ -371,10 +380,8 @@ def _read(path: str | Path, kind: str, config: type[Config]) -> tuple[dict[str, 
             "make the shipped ones with: python benchmarks/train_evaluators.py"
         )
     try:
-        plain: dict[str, Any] = json.loads(header["config"])
-        values: dict[str, Any] = {f.name: plain[f.name] for f in fields(config)}
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return tensors, config(**{**values, **lists})
+        made: Config = from_plain(config, parsed(header["config"]))
+        return tensors, made
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: expected an evaluator's configuration in the header, got a damaged one ({error}); "
@@ -382,9 +389,10 @@ def _read(path: str | Path, kind: str, config: type[Config]) -> tuple[dict[str, 
         ) from error
 
 
-def _filled(network: Network, tensors: Mapping[str, Tensor], path: str | Path) -> Network:
+def _filled(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: str | Path) -> Network:
     """The network with the file's weights, in float32 and eval mode."""
-    load_weights(network, {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, str(path))
+    network = built(make, tensors, str(path))
+    load_weights(network, in_float32(tensors), str(path))
     return network.eval()
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import safetensors
 import safetensors.torch
@@ -21,12 +23,14 @@ from torch import Tensor, nn
 
 from monkeynet_edu.discriminator import Discriminator, DiscriminatorConfig
 from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.files import check_digests, check_file, kind_of, partial_name
 from monkeynet_edu.generator import Generated, Generator, GeneratorConfig
 from monkeynet_edu.keypoints import DetectorConfig, KeypointDetector, Keypoints, Normalisation
 from monkeynet_edu.losses import LATER, LossWeights
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 
 MODEL_FILE = "model.safetensors"
+_ATTEMPTS = 100
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -57,6 +61,10 @@ class MonkeyNetConfig:
                 f"MonkeyNetConfig.losses.feature_matching: expected {self.discriminator.blocks + 1} weights "
                 f"(the frame and each block of D), got {len(self.losses.feature_matching)}"
             )
+        g, d = self.generator, self.discriminator
+        for part in (self.detector, g.embedding, g.motion, g.motion and g.motion.embedding, d, d.embedding):
+            if part is not None and not 0 < part.scale <= 1:
+                raise ValueError(f"{type(part).__name__}.scale: expected more than 0 and at most 1, got {part.scale}")
         if self.transfer not in ("relative", "absolute"):
             raise ValueError(f"MonkeyNetConfig.transfer: expected 'relative' or 'absolute', got {self.transfer!r}")
 
@@ -84,25 +92,71 @@ class MonkeyNetConfig:
 
     @staticmethod
     def from_json(text: str) -> MonkeyNetConfig:
-        """Reads :meth:`to_json`'s text; unknown or missing fields are errors, but for those that
-        files of earlier versions lack (``LATER``): these take their defaults."""
-        config: MonkeyNetConfig = _from_plain(MonkeyNetConfig, json.loads(text))
+        """Reads :meth:`to_json`'s text; unknown or missing fields are errors, see :func:`from_plain`."""
+        config: MonkeyNetConfig = from_plain(MonkeyNetConfig, parsed(text))
         return config
 
 
-def _from_plain(kind: Any, value: Any) -> Any:
-    """Builds (nested, optional) frozen dataclasses from JSON values; lists become tuples."""
-    options = getattr(kind, "__args__", ()) if not is_dataclass(kind) else ()
+def parsed(text: str) -> Any:
+    """JSON text as Python values; a ValueError where it is none, or nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
+
+
+MOST = 65_536
+"""Whole numbers of a configuration are widths, depths and counts: a larger one is damage, and would fill the memory."""
+MOST_DEPTH = 64
+_DEPTHS = ("levels", "blocks", "layers", "refinement_blocks", "group_blocks")
+
+
+def from_plain(kind: Any, value: Any, name: str = "configuration") -> Any:
+    """Builds (nested, optional) frozen dataclasses from JSON values, each field checked; lists become tuples.
+
+    Fields that files of earlier versions lack (``losses.LATER``) take their defaults where they are missing.
+
+    Args:
+        kind: a dataclass, or the type of a field.
+        value: what JSON gave.
+        name: dotted name of the field, for the message.
+
+    Raises:
+        ValueError: naming the first field that is missing, unknown or of another type.
+    """
+    if is_dataclass(kind) and isinstance(kind, type):
+        known = [f.name for f in fields(kind)]
+        old = {f.name for f in fields(kind) if LATER not in f.metadata}
+        if not isinstance(value, dict) or not old <= set(value) <= set(known):
+            raise ValueError(f"{name} ({kind.__name__}): expected the fields {known}, got {str(value)[:200]}")
+        hints = get_type_hints(kind)
+        return kind(**{item: from_plain(hints[item], value[item], f"{name}.{item}") for item in known if item in value})
+    if not _is_a(kind, value) or (name.rpartition(".")[2] in _DEPTHS and value > MOST_DEPTH):
+        raise ValueError(f"{name}: expected {getattr(kind, '__name__', kind)}, got {str(value)[:80]!r}")
+    options = getattr(kind, "__args__", ())
     nested = next((option for option in options if is_dataclass(option)), None)
     if nested is not None and value is not None:
-        kind = nested
-    if is_dataclass(kind) and isinstance(kind, type):
-        known = {f.name: LATER not in f.metadata for f in fields(kind)}
-        if not isinstance(value, dict) or not {n for n, old in known.items() if old} <= set(value) <= set(known):
-            raise ValueError(f"{kind.__name__}: expected the fields {list(known)}, got {value}")
-        hints = get_type_hints(kind)
-        return kind(**{name: _from_plain(hints[name], item) for name, item in value.items()})
+        return from_plain(nested, value, name)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    """Whether a JSON value suits the type of a field: numbers finite, whole ones from 0 to ``MOST``."""
+    options = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return any(_is_a(option, value) for option in options)
+    if get_origin(kind) is Literal:
+        return any(value == option and type(value) is type(option) for option in options)
+    if get_origin(kind) is tuple:
+        each = options[:1] * len(value) if isinstance(value, list) and Ellipsis in options else options
+        return isinstance(value, list) and len(value) == len(each) and all(map(_is_a, each, value))
+    if is_dataclass(kind):
+        return isinstance(value, dict)
+    if kind is int:
+        return type(value) is int and 0 <= value <= MOST
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return value is None if kind is type(None) else isinstance(value, kind)
 
 
 def first_difference(ours: object, theirs: object, name: str = "") -> str | None:
@@ -297,7 +351,7 @@ class MonkeyNet(nn.Module):
         Raises:
             UserError: no such file, another format, or another configuration (the first differing field is named).
         """
-        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        file = Path(path) / MODEL_FILE if kind_of(Path(path)) == "folder" else Path(path)
         tensors, header = load_tensors(file)
         try:
             stored = MonkeyNetConfig.from_json(header["config"])
@@ -305,27 +359,80 @@ class MonkeyNet(nn.Module):
             raise UserError(f"{file}: expected weights that monkeynet_edu saved, got a foreign file ({error})") from error
         if config is not None and (difference := first_difference(config, stored)):
             raise UserError(f"{file}: a checkpoint of another configuration; first difference {difference}")
-        model = MonkeyNet(stored)
-        load_weights(model, {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, str(file))
+        model = built(lambda: MonkeyNet(stored), tensors, str(file))
+        load_weights(model, in_float32(tensors), str(file))
         return model.eval()
 
 
-def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Fills a model from named tensors; every name and shape must agree.
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def built(make: Callable[[], Module], tensors: Mapping[str, Tensor], name: str) -> Module:
+    """Builds a network that a file describes, once the file's tensors have turned out to fit it.
+
+    A damaged or malicious configuration may describe a network of any size: it is first built without memory.
+
+    Args:
+        make: builds the network.
+        tensors: of the file, by name.
+        name: of the file, for the message.
 
     Raises:
-        UserError: naming the first tensor that is missing, unknown or of another shape.
+        UserError: no such network can be built, or see :func:`load_weights`.
     """
+    try:
+        with torch.device("meta"):
+            empty = make()
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError, AssertionError) as error:
+        raise UserError(f"{name}: expected a configuration that can be built, got a damaged one ({error})") from error
+    _check_tensors(empty, tensors, name)
+    return make()
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Fills a model from named tensors; every name, shape and kind of number must agree, and every number be finite.
+
+    Raises:
+        UserError: naming the first tensor that is missing, unknown, of another shape or kind, or not finite.
+    """
+    _check_tensors(model, tensors, name)
+    for key, tensor in sorted(tensors.items()):
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{name}: expected finite weights, got NaN or infinity in {key}; take the checkpoint from before, "
+                "or train again"
+            )
+    model.load_state_dict(dict(tensors))
+
+
+def in_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, those of floating-point numbers in float32."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     own = model.state_dict()
     for key in sorted(set(own) | set(tensors)):
-        here, there = own.get(key), tensors.get(key)
-        if here is None or there is None or here.shape != there.shape:
-            said = ["nothing" if t is None else str(tuple(t.shape)) for t in (here, there)]
+        said = [_describe(own.get(key)), _describe(tensors.get(key))]
+        if said[0] != said[1]:
             raise UserError(
                 f"{name}: a checkpoint of another configuration; {key} is {said[1]} in the file where the "
                 f"configuration has {said[0]}; give the configuration that it was trained with"
             )
-    model.load_state_dict(dict(tensors))
+
+
+def _describe(tensor: Any) -> str:
+    """Shape and, where they are no floating-point numbers, kind of a plain tensor."""
+    if tensor is None:
+        return "nothing"
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized:
+        return "no plain tensor"
+    kind = "" if tensor.is_floating_point() else f" of {'whole numbers' if _is_whole(tensor.dtype) else tensor.dtype}"
+    return f"{tuple(tensor.shape)}{kind}"
+
+
+def _is_whole(dtype: torch.dtype) -> bool:
+    return not dtype.is_complex and dtype is not torch.bool
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
@@ -334,9 +441,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, st
     Raises:
         UserError: the folder is not writable or the disk is full; a file already there stays as it was.
     """
-    part = path.with_name(path.name + ".part")
+    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = partial_name(path)
         data = safetensors.torch.save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, header)
         with open(part, "wb") as file:
             file.write(data)
@@ -345,7 +453,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, st
         os.replace(part, path)
         flush_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        if part is not None:
+            part.unlink(missing_ok=True)
         raise UserError(
             f"{path}: could not be written ({error.strerror}); what was there before is untouched; "
             "free some space or choose a folder that you may write to"
@@ -375,18 +484,37 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads a safetensors file: tensors and header. Nothing in it can be executed.
 
     Raises:
-        UserError: no such file, or not a safetensors file.
+        UserError: no such file, not a safetensors file, or another than ``checksums.sha256`` beside it names.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected trained weights (.safetensors) or a run folder that holds them")
+    check_file(path, "trained weights (.safetensors) or a run folder that holds them")
+    check_digests(path)
+    for _ in range(_ATTEMPTS):
+        before = _version(path)
+        try:
+            with safetensors.safe_open(str(path), framework="pt") as file:
+                # Copies: the tensors are windows into the file, and kill the process when it is overwritten in place.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                header = dict(file.metadata() or {})
+        except (safetensors.SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
+            if _version(path) == before:
+                raise UserError(
+                    f"{path}: expected a safetensors file, got something else ({str(error)[:80]}); "
+                    "for a checkpoint of the authors (.pth.tar) give --preset too"
+                ) from error
+        else:
+            # The file is opened twice, for its header and for its tensors: they must be of one file.
+            if _version(path) == before:
+                return tensors, header
+    raise UserError(f"{path}: another program writes this file all the time; stop it, and try again")
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What differs when another file has taken this one's place."""
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path}: expected a safetensors file, got something else ({str(error)[:80]}); "
-            "for a checkpoint of the authors (.pth.tar) give --preset too"
-        ) from error
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True)
@@ -430,6 +558,8 @@ def pick_device(wanted: str = "auto", precision: Precision | Literal["auto"] = "
         wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(wanted)
+        if device.type == "meta":
+            raise RuntimeError("it computes shapes, no numbers")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {wanted!r}: not available here ({str(error).splitlines()[0][:80]}); try cpu") from error

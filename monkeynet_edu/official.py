@@ -7,6 +7,8 @@ mathematics is the same, so weights carry over by dropping that depth and renami
 from __future__ import annotations
 
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +18,16 @@ from torch import Tensor
 
 from monkeynet_edu.discriminator import DiscriminatorConfig
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import check_file
 from monkeynet_edu.generator import GeneratorConfig
 from monkeynet_edu.keypoints import Covariance, DetectorConfig
 from monkeynet_edu.losses import LossWeights
 from monkeynet_edu.model import MonkeyNet, MonkeyNetConfig, load_weights, preset
 from monkeynet_edu.motion import EmbeddingConfig, Feature, FlowTerm, MotionConfig
 
+# What reading a damaged pickle raises.
+_DAMAGE: tuple[type[Exception], ...] = (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError)
+_DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, ImportError, struct.error)
 _NETWORKS = {"generator": "generator", "discriminator": "discriminator", "kp_detector": "detector"}
 
 
@@ -52,21 +58,34 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: no such file, not a checkpoint, or one that wants to run code.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; expected a checkpoint of the authors (.pth.tar)")
+    check_file(Path(path), "a checkpoint of the authors (.pth.tar)")
+    checkpoint = read_tensors(Path(path))
+    missing = [name for name in _NETWORKS if not isinstance(checkpoint, dict) or name not in checkpoint]
+    if missing:
+        raise UserError(f"{path}: expected the networks {', '.join(_NETWORKS)}, got none named {', '.join(missing)}")
+    for network in _NETWORKS:
+        state = checkpoint[network]
+        if not isinstance(state, dict) or not all(isinstance(x, str) and isinstance(y, Tensor) for x, y in state.items()):
+            raise UserError(f"{path}: expected named tensors as {network}, got something else; copy the file again")
+    return dict(checkpoint)
+
+
+def read_tensors(path: Path) -> Any:
+    """What ``torch.save`` wrote, as far as it is tensors and plain containers; nothing in the file is executed.
+
+    Raises:
+        UserError: damaged, foreign, or it wants to run code.
+    """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # on the version of a damaged pickle
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: refused: expected tensors alone, got a file that is damaged or wants to run code when it is "
             "opened (nothing was run); get the file from its authors again"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path}: expected a PyTorch checkpoint, got a damaged or foreign file; copy it again") from error
-    missing = [name for name in _NETWORKS if not isinstance(checkpoint, dict) or name not in checkpoint]
-    if missing:
-        raise UserError(f"{path}: expected the networks {', '.join(_NETWORKS)}, got none named {', '.join(missing)}")
-    return dict(checkpoint)
 
 
 def _embedding(params: Mapping[str, Any] | None, heatmap: Literal["gaussian", "difference"]) -> EmbeddingConfig | None:
@@ -187,6 +206,6 @@ def load(path: str | Path, config: str | MonkeyNetConfig | Mapping[str, Any]) ->
         config = preset(config)
     elif not isinstance(config, MonkeyNetConfig):
         config = config_from_official(config)
-    model = MonkeyNet(config)
-    load_weights(model, convert_state(checkpoint), str(path))
+    state = convert_state(checkpoint)
+    load_weights(model := MonkeyNet(config), state, str(path))
     return model.eval()

@@ -15,6 +15,14 @@ _HOW_TO_GET = (
 )
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with a leading ``~`` or ``~name`` put in full; a name that nobody has is taken as it stands."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def data_small() -> Path:
     """Returns the folder that holds the shipped data sets and weights.
 
@@ -27,7 +35,7 @@ def data_small() -> Path:
     """
     chosen = os.environ.get("MONKEYNET_DATA")
     if chosen:
-        folder = Path(chosen).expanduser()
+        folder = expanded(chosen)
         if not folder.is_dir():
             raise UserError(
                 f"MONKEYNET_DATA={chosen}: expected an existing folder, came none; correct or unset the variable"

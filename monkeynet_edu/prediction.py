@@ -17,7 +17,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -30,10 +30,20 @@ from monkeynet_edu import animation
 from monkeynet_edu.alignment import covariance_root, fingerprint
 from monkeynet_edu.animation import Animation
 from monkeynet_edu.data.sprites import Clip, SpriteClips
-from monkeynet_edu.data.video import to_tensor
+from monkeynet_edu.data.video import check_pixels, to_tensor
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.keypoints import Keypoints, smallest_singular_value
-from monkeynet_edu.model import Device, MonkeyNet, load_tensors, load_weights, save_tensors
+from monkeynet_edu.model import (
+    Device,
+    MonkeyNet,
+    built,
+    from_plain,
+    in_float32,
+    load_tensors,
+    load_weights,
+    parsed,
+    save_tensors,
+)
 from monkeynet_edu.paths import weights_path
 
 CovarianceForm = Literal["factor", "first"]
@@ -259,11 +269,8 @@ class PredictorConfig:
     @staticmethod
     def from_json(text: str) -> PredictorConfig:
         """Reads the JSON of ``asdict``; unknown or missing fields are errors."""
-        plain = json.loads(text)
-        known = {f.name for f in fields(PredictorConfig)}
-        if not isinstance(plain, dict) or set(plain) != known:
-            raise ValueError(f"expected the fields {sorted(known)}")
-        return PredictorConfig(**plain)
+        config: PredictorConfig = from_plain(PredictorConfig, parsed(text), "predictor")
+        return config
 
 
 class Predictor(nn.Module):
@@ -411,13 +418,13 @@ class Predictor(nn.Module):
         try:
             tensors, header = load_tensors(path)
             config = PredictorConfig.from_json(header["config"] if header.get("format") == FORMAT else "null")
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise UserError(
                 f"{path}: expected a predictor that `monkeynet-edu train-predictor` wrote, got a foreign or damaged file; "
                 "train one, or take a shipped one (data_small/weights/*.predictor.safetensors)"
             ) from error
-        predictor = Predictor(config, header.get("weights", ""))
-        load_weights(predictor, {name: t.float() for name, t in tensors.items()}, str(path))
+        predictor = built(lambda: Predictor(config, header.get("weights", "")), tensors, str(path))
+        load_weights(predictor, in_float32(tensors), str(path))
         return predictor.eval()
 
 
@@ -743,6 +750,7 @@ def predicted_film(
     """
     model.eval()
     predictor.check_fits(model)
+    check_pixels(image[None], "source image")
     for side in set(image.shape[-2:]):
         model.config.check_frame_size(side)
     source = animation.detect_clip(model, image[None], device)

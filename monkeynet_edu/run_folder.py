@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import kind_of, read_text
 from monkeynet_edu.model import MODEL_FILE, flush_folder
 from monkeynet_edu.monitor import Finding
 
@@ -193,12 +194,26 @@ def write_finding(path: Path, finding: Finding) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file."""
-    if not path.is_file():
+    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file.
+
+    Raises:
+        UserError: the file is damaged, or another one under this name.
+    """
+    if kind_of(path) == "nothing":
         return []
-    text = whole_lines(path.read_bytes()).decode("utf-8", errors="replace")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    return [row for row in rows if None not in row and None not in row.values() and row["step"].isdecimal()]
+    text = read_text(path, "losses as a training writes them (CSV)")
+    whole = text[: text.rfind("\n") + 1]
+    try:
+        read = csv.DictReader(io.StringIO(whole, newline=""))
+        rows = [row for row in read if None not in row and None not in row.values()]
+        for row in rows:
+            int(row["step"]), [float(value) for name, value in row.items() if name != "step"]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path}: expected a column step and numbers in every column, got {type(error).__name__} ({str(error)[:60]}); "
+            "move the file away: a training goes on without it"
+        ) from error
+    return rows
 
 
 def keep_last_good(folder: Path) -> str:

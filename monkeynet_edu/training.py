@@ -33,6 +33,7 @@ from monkeynet_edu.model import (
     first_difference,
     load_tensors,
     load_weights,
+    parsed,
     save_tensors,
 )
 from monkeynet_edu.processes import ALONE, Processes
@@ -314,7 +315,7 @@ class Budget:
             raise UserError(f"budget: expected either steps or minutes, got steps={self.steps} and minutes={self.minutes}")
         if self.steps is not None and self.steps < 1:
             raise UserError(f"--steps: expected at least 1, got {self.steps}; leave it out for the preset's epochs")
-        if self.minutes is not None and not self.minutes > 0:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise UserError(f"--minutes: expected more than 0, got {self.minutes:g}")
 
     def progress(self, step: int, seconds: float) -> float:
@@ -388,12 +389,13 @@ class Run:
         path = folder / CHECKPOINT_FILE
         tensors, header = load_tensors(path)
         try:
-            stored, progress = MonkeyNetConfig.from_json(header["config"]), json.loads(header["progress"])
-            theirs = dict(_flat(json.loads(header["recipe"])))
-        except (KeyError, ValueError, TypeError) as error:
+            stored, progress = MonkeyNetConfig.from_json(header["config"]), parsed(header["progress"])
+            theirs = dict(_flat(parsed(header["recipe"])))
+            step, seconds, data = int(progress["step"]), float(progress["seconds"]), str(progress["data"])
+        except (AttributeError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise UserError(f"{path}: expected a training's checkpoint, got another file ({str(error)[:80]})") from error
         ours = dict(_flat(json.loads(json.dumps(asdict(self.recipe))))) | {"data": self.data}
-        theirs |= {"data": progress["data"]}
+        theirs |= {"data": data}
         difference = first_difference(self.model.config, stored) or next(
             (f"{k}: {ours[k]} here, {theirs.get(k)} there" for k in ours if ours[k] != theirs.get(k)), None
         )
@@ -403,7 +405,7 @@ class Run:
                 "give the same options as before, or another --out"
             )
         restore_tensors(self.model, self.optimizers, tensors, str(path))
-        self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
+        self.step, self.seconds = step, seconds
 
 
 def _flat(values: dict[str, Any], prefix: str = "recipe") -> Iterator[tuple[str, Any]]:
@@ -430,14 +432,20 @@ def restore_tensors(model: MonkeyNet, optimizers: Optimizers, tensors: dict[str,
     own = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     load_weights(model, own, name)
     for network, optimizer in optimizers.items():
-        _restore_optimizer(optimizer, network, tensors)
+        _restore_optimizer(optimizer, network, tensors, name)
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor]) -> None:
-    """Fills an Adam's moments from a checkpoint's tensors."""
+def _restore_optimizer(optimizer: torch.optim.Optimizer, network: str, tensors: dict[str, Tensor], file: str) -> None:
+    """Fills an Adam's moments from a checkpoint's tensors, every one of them of its weight's shape."""
+    shapes: dict[str, torch.Size] = {}
+    for number, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
+        prefix = f"optimizer.{network}.{number}"
+        shapes |= {f"{prefix}.step": torch.Size(), f"{prefix}.exp_avg": weight.shape, f"{prefix}.exp_avg_sq": weight.shape}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(f"optimizer.{network}."):
+            if shapes.get(name) != value.shape:
+                raise UserError(f"{file}: expected {name} as {shapes.get(name)}, got {value.shape}; choose another one")
             index, key = name.split(".")[2:]
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

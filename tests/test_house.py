@@ -23,6 +23,7 @@ MIB = 2**20
 # From bottom to top: a module imports only what stands before it. `data` alone is the package's __init__.
 LAYERS = [
     "errors",
+    "files",
     "paths",
     "interrupts",
     "geometry",

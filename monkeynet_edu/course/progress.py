@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from monkeynet_edu.course import lessons
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.paths import expanded
 from monkeynet_edu.viz import Picture
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def default_path() -> Path:
     """Where progress is kept: ``$MONKEYNET_PROGRESS``, else the clone's notebooks folder, else the user's data folder."""
     chosen = os.environ.get("MONKEYNET_PROGRESS")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     notebooks = Path(__file__).resolve().parents[2] / "notebooks"
     kept = notebooks / "progress.json"
     if notebooks.is_dir() and os.access(notebooks, os.W_OK) and (not kept.exists() or os.access(kept, os.W_OK)):
@@ -81,7 +82,8 @@ def _is_progress(data: Any) -> bool:
         and all(isinstance(e, dict) and isinstance(e.get("lesson"), str) for e in data["exercises"].values())
         and isinstance(data.get("predictions"), list)
         and all(isinstance(p, dict) and {"lesson", "id", "option", "skipped"} <= set(p) for p in data["predictions"])
-        and isinstance(data.get("character"), dict | None)
+        and "character" in data
+        and isinstance(data["character"], dict | None)
     )
 
 

@@ -5,7 +5,6 @@ Made by ``benchmarks/time_machine.py``; see ``data_small/time_machine/README.md`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
-from monkeynet_edu import paths, training, viz
+from monkeynet_edu import files, paths, training, viz
+from monkeynet_edu.data.video import read_whole
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.model import MonkeyNet
 from monkeynet_edu.viz import Picture, Pixels
@@ -151,13 +150,29 @@ def load() -> TimeMachine:
     """Reads the stored training.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or damaged.
     """
     place = folder()
-    story: dict[str, Any] = json.loads((place / "history.json").read_text("utf-8"))
-    with Image.open(place / "pictures.webp") as file:
-        pixels = np.asarray(file.convert("RGB"))
-    rows = pixels.reshape(len(story["steps"]) + 1, SIDE, -1, 2, SIDE, 3).transpose(0, 2, 3, 1, 4, 5)
+    for name in ("history.json", "pictures.webp"):
+        files.check_digests(place / name)
+    story = files.read_json(place / "history.json", "the story of a training")
+    sheet = read_whole(place / "pictures.webp")
+    try:
+        return _told(story, sheet, place)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{place}: expected the stored training of lesson 07, got damaged files ({str(error)[:80]}); clone the "
+            "repository again, or make it: python benchmarks/time_machine.py"
+        ) from error
+
+
+def _told(story: dict[str, Any], pixels: Pixels, place: Path) -> TimeMachine:
+    """Puts story and sheet together; their sizes have to agree."""
+    count = len(story["steps"])
+    rows = pixels.reshape(count + 1, SIDE, -1, 2, SIDE, 3).transpose(0, 2, 3, 1, 4, 5)
+    lengths = {len(story["keypoints"]), *map(len, story["figures"].values())}
+    if lengths != {count} or not all(isinstance(step, int) for step in story["steps"]):
+        raise ValueError(f"{count} steps, and {sorted(lengths)} figures")
     return TimeMachine(
         steps=tuple(story["steps"]),
         pairs=np.ascontiguousarray(rows[0]),

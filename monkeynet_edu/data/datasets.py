@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from monkeynet_edu.data.sprites import Clip as Clip
 from monkeynet_edu.data.sprites import LazyClips, Truth, training_clips
-from monkeynet_edu.data.video import CLIP_SUFFIXES, Fit, frame_files, natural_key, read_video
+from monkeynet_edu.data.video import CLIP_SUFFIXES, Fit, folder_entries, frame_files, natural_key, read_video
 from monkeynet_edu.errors import UserError, unknown_name
-from monkeynet_edu.paths import data_set_path
+from monkeynet_edu.files import check_digests, check_file, kind_of
+from monkeynet_edu.paths import data_set_path, expanded
 
 Split = Literal["train", "test", "all"]
 
@@ -83,6 +84,7 @@ class ClipFolder(LazyClips):
 
     def _read(self, index: int) -> Clip:
         path = self._paths[index]
+        check_digests(path)
         video = read_video(path, size=self._size, how=self._fit)
         truth = _read_truth(path)
         if truth is not None and truth.labels.shape != video.frames.shape[:3]:
@@ -134,9 +136,9 @@ def open_dataset(
         UserError: if `spec` is neither a known name nor a folder, and for what `ClipFolder` refuses.
     """
     if str(spec) not in MINIATURES:
-        if not Path(spec).expanduser().is_dir():
+        if kind_of(expanded(spec)) != "folder":
             raise _unknown_dataset(spec)
-        return ClipFolder(Path(spec).expanduser(), split, size=size, fit=fit, seed=seed)
+        return ClipFolder(expanded(spec), split, size=size, fit=fit, seed=seed)
     name = str(spec)
     if split == "test":
         return ClipFolder(data_set_path(name), "test", size=size, fit=fit)
@@ -149,7 +151,7 @@ def open_dataset(
 
 def _unknown_dataset(spec: str | Path) -> UserError:
     path = Path(spec)
-    if path.exists():
+    if kind_of(path) != "nothing":
         return UserError(f"{path}: expected a folder of clips, came a file; give the folder that holds it")
     if path.name != str(spec):
         return UserError(f"{path}: expected a folder of clips, came nothing there; check the path")
@@ -159,7 +161,7 @@ def _unknown_dataset(spec: str | Path) -> UserError:
 def _split_paths(root: Path, split: Split, seed: int) -> list[Path]:
     if split not in ("train", "test", "all"):
         raise UserError(f"{root}: expected the split train, test or all, came {split!r}; choose one of them")
-    if not root.is_dir():
+    if kind_of(root) != "folder":
         raise UserError(f"{root}: expected a folder of clips, came nothing there; check the path")
     predefined = [root / name for name in ("train", "test") if (root / name).is_dir()]
     if predefined:
@@ -177,7 +179,7 @@ def _split_paths(root: Path, split: Split, seed: int) -> list[Path]:
 def _clip_paths(folder: Path) -> list[Path]:
     paths = [
         path
-        for path in folder.iterdir()
+        for path in folder_entries(folder)
         if not path.name.startswith(".")
         and (bool(frame_files(path)) if path.is_dir() else path.suffix.lower() in CLIP_SUFFIXES)
     ]
@@ -211,8 +213,9 @@ def _unique_names(paths: list[Path]) -> tuple[str, ...]:
 def _read_truth(path: Path) -> Truth | None:
     stem = path.name if path.is_dir() else path.stem
     file = path.parent.parent / "truth" / f"{stem}.truth.npz"
-    if not file.is_file():
+    if kind_of(file) == "nothing":
         return None
+    check_digests(file)
     return Truth.load(file)
 
 
@@ -242,6 +245,7 @@ def read_pairs(path: str | Path, clips: Sequence[Clip]) -> list[Pair]:
     path = Path(path)
     index = {name: i for i, name in enumerate(clip_names(clips))}
     pairs = []
+    check_file(path, "a pair list (CSV)")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

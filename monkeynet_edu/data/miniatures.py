@@ -6,7 +6,6 @@ mini-nemo: stacked PNG; mini-taichi: stacked JPEG and a few MP4; mini-bair: fold
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,9 +16,10 @@ from tqdm.auto import tqdm
 from monkeynet_edu.data.sprites import SETS, Clip, held_out_clips
 from monkeynet_edu.data.video import write_video
 from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.files import damaged_files as damaged_files
+from monkeynet_edu.files import write_checksums
 
 CLIPS = 20
-CHECKSUMS = "checksums.sha256"
 _ENDINGS = {"mini-nemo": ".png", "mini-taichi": ".jpg", "mini-bair": "", "mini-mgif": ".gif"}
 _FILMS_OF_TAICHI = 4
 
@@ -80,21 +80,3 @@ def _write_clip(part: Path, name: str, clip: Clip) -> None:
     assert clip.truth is not None
     write_video(part / "test" / name, clip.frames, clip.fps)
     clip.truth.save(part / "truth" / f"{Path(name).stem}.truth.npz")
-
-
-def write_checksums(folder: Path) -> None:
-    """Writes ``checksums.sha256`` (the format of ``sha256sum``) over every file below a set's folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}\n" for p in files]
-    (folder / CHECKSUMS).write_text("".join(lines))
-
-
-def damaged_files(folder: Path) -> list[str]:
-    """Files of a set that are missing or differ from ``checksums.sha256``."""
-    bad = []
-    for line in (folder / CHECKSUMS).read_text().splitlines():
-        digest, name = line.split("  ", 1)
-        path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            bad.append(name)
-    return bad

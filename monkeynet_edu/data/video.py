@@ -7,12 +7,15 @@ is a multiple of its height.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -24,12 +27,13 @@ import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import GifImagePlugin, Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import GifImagePlugin, Image, ImageOps, ImageSequence
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from monkeynet_edu.data.containers import truncation
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import check_file, kind_of
 
 Frames = npt.NDArray[np.uint8]
 Fit = Literal["crop", "pad"]
@@ -42,9 +46,24 @@ STACKED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 CLIP_SUFFIXES = FILM_SUFFIXES | PICTURE_SUFFIXES
 FILM_OPTIONS = {"movflags": "faststart"}  # of the containers that are written
 
+MOST_PIXELS = 40_000_000
+"""Pixels of a picture or frame; more are refused by its header. Decoding takes about 20 bytes a pixel."""
+MOST_BYTES = 768 * 2**20
+"""Bytes of a clip in memory."""
+
 _PICTURE_MAGIC = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8|RIFF....WEBP|BM|II\*\x00|MM\x00\*|....ftypavi[fs]", re.DOTALL
 )
+_PICTURE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")  # Pillow knows some that run programs
+# Containers that are whole by themselves: a playlist would have FFmpeg open other files, or addresses in the network.
+_FILM_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mjpeg,ivf,nut,yuv4mpegpipe"
+    ",mxf,dv,rm,gif,apng"
+)
+_FILM_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FILM_FORMATS}
+# What decoders raise.
+_DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError)
+_DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, NotImplementedError, struct.error, zlib.error)
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
 _FLAT_SHARE = 0.05
@@ -71,14 +90,50 @@ class Video:
 
 
 def to_tensor(frames: Frames) -> Tensor:
-    """Frames (T, H, W, 3) uint8 → video (T, 3, H, W) float32 in [0, 1]."""
+    """Frames (T, H, W, 3) uint8 → video (T, 3, H, W) float32 in [0, 1].
+
+    Raises:
+        UserError: other numbers, or no frames.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise UserError(
+            f"frames: expected (T, H, W, 3) of uint8, came {frames.shape} of {frames.dtype}; convert them first"
+        )
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 
 
 def to_frames(video: Tensor) -> Frames:
-    """Video (T, 3, H, W) in [0, 1] → frames (T, H, W, 3) uint8; values outside are clipped."""
+    """Video (T, 3, H, W) in [0, 1] → frames (T, H, W, 3) uint8; values outside are clipped.
+
+    Raises:
+        UserError: no such video, or pixels that are not finite.
+    """
+    check_pixels(video, "frames")
     pixels = (video.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def check_pixels(video: Tensor, name: str) -> None:
+    """Refuses what is no video (T, 3, H, W) of finite floating-point numbers: NaN spreads to everything it touches.
+
+    Args:
+        video: to look at.
+        name: of it, for the message.
+
+    Raises:
+        UserError: another shape or kind of numbers; or naming the first frame with NaN or infinity.
+    """
+    if video.ndim != 4 or video.shape[1] != 3 or not video.is_floating_point():
+        raise UserError(
+            f"{name}: expected frames (T, 3, H, W) with values in [0, 1], came {tuple(video.shape)} of {video.dtype}; "
+            "see monkeynet_edu.data.video.to_tensor"
+        )
+    finite = video.isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        raise UserError(
+            f"{name}: expected finite pixels, came NaN or infinity in frame {int((~finite).nonzero()[0])}; look at where "
+            "they come from"
+        )
 
 
 def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") -> Video:
@@ -104,8 +159,9 @@ def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") 
     for frame, rate in each_frame(path, size=size, how=how):
         frames.append(frame)
         fps = rate
-    name = path.name if path.is_dir() else path.stem
-    return Video(np.stack(frames), fps if len(frames) > 1 else None, name)
+        _check_length(path, len(frames), frame)
+    name = path.name if kind_of(path) == "folder" else path.stem
+    return Video(_joined(frames), fps if len(frames) > 1 else None, name)
 
 
 def each_frame(path: Path, *, size: int | None = None, how: Fit = "crop") -> Iterator[tuple[Frames, float | None]]:
@@ -147,14 +203,19 @@ def read_image(path: str | Path) -> Frames:
         UserError: if the file is missing, empty, damaged or no picture.
     """
     path = Path(path)
-    if not path.is_dir() and _is_picture(path):
-        with _picture_errors(path), Image.open(path) as image:
-            picture = _to_rgb(image)
+    if kind_of(path) != "folder" and _is_picture(path):
+        picture = read_whole(path)
         height, width = picture.shape[:2]
         return picture[:, :height] if width % height == 0 else picture
     for frame, _ in _decode(path):
         return frame
     raise UserError(f"{path}: expected a picture, came a file with zero frames; choose another")
+
+
+def read_whole(path: Path) -> Frames:
+    """Reads a picture (H, W, 3) as it lies, stacked or not; raises UserError as :func:`read_image` does."""
+    with _opened(path) as image:
+        return _to_rgb(image)
 
 
 def fit(frames: Frames, size: int, how: Fit = "crop") -> Frames:
@@ -185,6 +246,8 @@ def fit(frames: Frames, size: int, how: Fit = "crop") -> Frames:
 def _check_fit(size: int, how: str) -> None:
     if size < 1:
         raise UserError(f"size: expected a positive number of pixels, came {size}; use for instance 64")
+    if size * size > MOST_PIXELS:
+        raise UserError(f"size: expected at most {math.isqrt(MOST_PIXELS)} pixels, came {size}; use for instance 64")
     if how not in ("crop", "pad"):
         raise UserError(f"fit: expected crop or pad, came {how!r}; choose one of them")
 
@@ -213,8 +276,20 @@ def _border_color(picture: Frames) -> Frames:
 
 def frame_files(folder: Path) -> list[Path]:
     """Returns the pictures that lie directly in a folder, in natural order of their names; hidden files left out."""
-    files = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+    files = [p for p in folder_entries(folder) if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")]
     return sorted(files, key=natural_key)
+
+
+def folder_entries(folder: Path) -> list[Path]:
+    """What lies in a folder.
+
+    Raises:
+        UserError: it may not be looked into.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder}: expected a readable folder, came an error ({error.strerror}); check it") from error
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
@@ -225,7 +300,7 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
 
 def _decode(path: Path) -> Iterator[tuple[Frames, float | None]]:
     """Yields every frame of a clip with the clip's frame rate."""
-    if path.is_dir():
+    if kind_of(path) == "folder":
         yield from _decode_folder(path)
     elif _is_picture(path):
         yield from _decode_picture(path)
@@ -240,8 +315,9 @@ def is_film(path: Path) -> bool:
 
 def _is_picture(path: Path) -> bool:
     """Says by its first bytes whether a file is a picture; refuses what is no readable, whole file."""
-    if not path.exists():
+    if kind_of(path) == "nothing":
         raise UserError(f"{path}: expected a file or a folder of frames, came nothing there; check the path")
+    check_file(path, "a clip or a picture")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -272,11 +348,61 @@ def _picture_errors(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: expected a picture of sane size, came a huge one; shrink it ({error})") from error
     except UserError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError) as error:
+    except _DAMAGE as error:
         raise UserError(
             f"{path}: expected a whole picture, came a damaged or truncated one ({_one_line(error)}); "
             f"copy or download it again"
         ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Opens a picture for decoding, refusing a huge one by its header."""
+    with _picture_errors(path), path.open("rb") as file:
+        tiff = file.read(2) in (b"II", b"MM")
+        with _silent_stderr() if tiff else nullcontext(), Image.open(path, formats=_PICTURE_FORMATS) as image:
+            _check_pixels(path, *image.size)
+            yield image
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """libtiff writes what it dislikes straight to standard error, past Python; the exception that follows says it too."""
+    try:
+        before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no standard error
+        yield
+        return
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    if not 0 < width * height <= MOST_PIXELS or min(width, height) < 1:
+        raise UserError(
+            f"{path}: expected pictures of 1 to {MOST_PIXELS:,} pixels, came {width}x{height}; shrink it, or save it anew"
+        )
+
+
+def _check_length(path: Path, count: int, frame: Frames) -> None:
+    if count * frame.nbytes > MOST_BYTES:
+        raise UserError(
+            f"{path}: expected a clip of at most {MOST_BYTES // 2**20} MiB in memory, came one of more than {count - 1} "
+            f"frames of {frame.shape[1]}x{frame.shape[0]}; ask for a smaller size, or cut the clip"
+        )
+
+
+def _joined(frames: list[Frames]) -> Frames:
+    """One array of a list of frames, which is emptied on the way: a long clip is not in memory twice."""
+    whole = np.empty((len(frames), *frames[0].shape), np.uint8)
+    for t in reversed(range(len(frames))):
+        whole[t] = frames.pop()
+    return whole
 
 
 def _one_line(error: BaseException) -> str:
@@ -291,7 +417,7 @@ def _decode_folder(folder: Path) -> Iterator[tuple[Frames, float | None]]:
     for file in files:
         if not _is_picture(file):
             raise UserError(f"{file}: expected a picture, came another kind of file; export it as PNG or JPEG")
-        with _picture_errors(file), Image.open(file) as image:
+        with _opened(file) as image:
             frame = _to_rgb(image)
         first = first or (frame.shape[1], frame.shape[0])
         if (frame.shape[1], frame.shape[0]) != first:
@@ -303,19 +429,20 @@ def _decode_folder(folder: Path) -> Iterator[tuple[Frames, float | None]]:
 
 
 def _decode_picture(path: Path) -> Iterator[tuple[Frames, float | None]]:
-    with _picture_errors(path), Image.open(path) as image:
+    with _opened(path) as image:
         if getattr(image, "n_frames", 1) > 1 or image.format == "GIF":
-            yield from _decode_animation(image)
+            yield from _decode_animation(image, path)
         else:
             for frame in _unstack(_to_rgb(image), path):
                 yield frame, None
 
 
-def _decode_animation(image: Image.Image) -> Iterator[tuple[Frames, float]]:
+def _decode_animation(image: Image.Image, path: Path) -> Iterator[tuple[Frames, float]]:
     """Yields the frames with the mean rate so far, so that the last one brings the mean rate of the whole."""
     elapsed_ms = 0.0
     ignored = _IGNORED_GIF_DELAY_MS if image.format == "GIF" else 0
     for came, frame in enumerate(ImageSequence.Iterator(image), start=1):
+        _check_pixels(path, *frame.size)  # a frame may reach beyond the canvas
         picture = _to_rgb(frame)
         delay = float(frame.info.get("duration", 0))
         elapsed_ms += delay if delay > ignored else _DELAY_INSTEAD_MS
@@ -352,20 +479,25 @@ def _to_rgb(image: Image.Image) -> Frames:
 
 def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        # An absolute path: FFmpeg takes what stands before a colon for a protocol.
+        with av.open(str(path.absolute()), metadata_errors="replace", options=_FILM_OPTIONS) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: expected a film, came a file without pictures; choose another")
             stream = container.streams.video[0]
+            _check_pixels(path, stream.width, stream.height)
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what a frame itself says
             stream.thread_type = "AUTO"
             rate = stream.average_rate or stream.guessed_rate
             for frame in container.decode(stream):
                 quarter_turns = round(frame.rotation / 90)
                 upright = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns)
                 yield np.ascontiguousarray(upright), float(rate) if rate else None
-    except av.error.FFmpegError as error:
+    except UserError:
+        raise
+    except (av.error.FFmpegError, *_DAMAGE) as error:
         raise UserError(
             f"{path}: expected a film or an animation, came a file that cannot be decoded "
-            f"({error.strerror}); copy, download or export it again"
+            f"({getattr(error, 'strerror', None) or _one_line(error)}); copy, download or export it again"
         ) from error
 
 
@@ -441,7 +573,7 @@ def check_frames(frames: Frames, path: Path) -> None:
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """Gives a temporary name of the same ending in the same folder; renames it on success, removes it on failure."""
-    if path.is_dir() and (path.suffix or any(path.iterdir())):
+    if kind_of(path) == "folder" and (path.suffix or folder_entries(path)):
         raise UserError(f"{path}: expected a place to write, came a folder in use; choose another name or empty it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monkeynet_edu import files
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments.plans import SHIPPED_BUDGET, Effort, Experiment, Job
 from monkeynet_edu.paths import data_small
@@ -59,13 +60,15 @@ def write_json(path: Path, values: Values) -> None:
     Raises:
         UserError: the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = files.partial_name(path)
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        if part is not None:
+            part.unlink(missing_ok=True)
         raise UserError(f"{path}: could not be written ({error.strerror}); choose another folder") from error
 
 
@@ -87,8 +90,8 @@ def read_json(path: Path) -> Values:
         UserError: not such a file.
     """
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        values = files.read_json(path, "a record that `reproduce` wrote")
+    except UserError as error:
         raise UserError(
             f"{path}: expected a record that `reproduce` wrote, got a file that cannot be read ({str(error)[:60]}); "
             "delete it, and the same command makes it again from the kept model"
@@ -133,5 +136,28 @@ def read_record(path: Path, job: Job) -> Values:
     missing = [key for key in FIELDS if key not in record]
     if missing:
         raise UserError(f"{path}: expected a record with {', '.join(missing)}, got none of it; delete it and run again")
+    wrong = _wrong_field(record)
+    if wrong:
+        raise UserError(f"{path}: expected a record that `reproduce` wrote, got {wrong}; delete it and run again")
     check_identity(path, job.identity(), record["identity"])
     return record
+
+
+def _wrong_field(record: Values) -> str | None:
+    """What is wrong with the first field of a record that does not hold what we write there, or None."""
+    figures, per_clip, clips = (record[name] for name in ("figures", "per_clip", "clips"))
+    kinds = {"identity": dict, "figures": dict, "per_clip": dict, "clips": list, "instruments": dict}
+    for name, kind in kinds.items():
+        if not isinstance(record[name], kind):
+            return f"{name} as {type(record[name]).__name__}"
+    for name, value in figures.items():
+        if not (_is_figure(value) or (isinstance(value, list) and all(isinstance(note, str) for note in value))):
+            return f"no number as {name}"
+    for name, values in per_clip.items():
+        if not isinstance(values, list) or len(values) != len(clips) or not all(map(_is_figure, values)):
+            return f"no number for each of {len(clips)} clips as {name}"
+    return None
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))

@@ -12,6 +12,7 @@ from monkeynet_edu.experiments import comparison, drawing, statistics
 from monkeynet_edu.experiments.comparison import LABELS, PAPER, PAPER_FIGURE, PAPER_NAMES, RANKED_BY, Comparison, Outcome
 from monkeynet_edu.experiments.plans import METHODS, Effort, Experiment, choose_methods
 from monkeynet_edu.experiments.records import Places, Values
+from monkeynet_edu.files import partial_name
 from monkeynet_edu.viz import Picture
 
 NOTHING = "–"
@@ -71,9 +72,9 @@ class Reproduction:
         """
         shown = self.picture()
         page, image = folder / f"{self.what.name}.md", folder / f"{self.what.name}.png"
-        part = page.with_name(f".{page.name}.part")
         shown.save(image)
         try:
+            part = partial_name(page)
             part.write_text(self.markdown(image.name, shown.alt), "utf-8")
             part.replace(page)
         except OSError as error:

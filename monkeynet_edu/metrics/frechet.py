@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.evaluators import FeatureNetwork
 from monkeynet_edu.metrics.distances import Counted
+from monkeynet_edu.paths import expanded
 
 if TYPE_CHECKING:
     from torchmetrics.image.fid import FrechetInceptionDistance
@@ -145,7 +146,7 @@ class InceptionFeatures:
     dimension = 2048
 
     def __init__(self, weights: str | Path | None = None) -> None:
-        path = None if weights is None else Path(weights).expanduser()
+        path = None if weights is None else expanded(weights)
         if path is not None and not path.is_file():
             raise UserError(f"{path}: expected a file of Inception's weights, got nothing there; check the path")
         made = _torchmetrics()

@@ -10,19 +10,26 @@ Scene coordinates are the library's: (x, y) in [-1, 1], y down, corners of the l
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, overload
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import check_file
 
 Array = NDArray[np.floating]  # float32 wherever it is stored
 RGB = tuple[float, float, float]
+
+_MOST_TRUTH = 256 * 2**20
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError)
 
 
 class Shape(Protocol):
@@ -440,15 +447,41 @@ class Truth:
         Raises:
             UserError: no such file, or not a truth file.
         """
+        check_file(path, "the ground truth of a sprite clip (.npz)")
         try:
-            with np.load(path, allow_pickle=False) as z:
-                joints, parts = (tuple(str(n) for n in z[k]) for k in ("joint_names", "part_names"))
-                return Truth(z["joints"], z["visible"], z["labels"], z["pose"], int(z["identity"]), joints, parts)
-        except (OSError, KeyError, ValueError) as error:
+            return _checked(Truth(**_arrays(path)))
+        except (OSError, LookupError, ValueError, TypeError, EOFError, MemoryError, *_BAD_ZIP) as error:
             raise UserError(
-                f"{path}: expected the ground truth of a sprite clip (.npz), got {type(error).__name__}; "
-                "make it again with: monkeynet-edu data make"
+                f"{path}: expected the ground truth of a sprite clip (.npz), got {type(error).__name__} "
+                f"({str(error)[:80]}); make it again with: monkeynet-edu data make"
             ) from error
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    """The fields of a truth file; an archive that would swell to fill the memory is refused by its directory."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MOST_TRUTH:
+            raise ValueError(f"{size:,} bytes when unpacked")
+    with np.load(path, allow_pickle=False) as z:
+        names = {key: tuple(str(name) for name in z[key]) for key in ("joint_names", "part_names")}
+        return {key: z[key] for key in ("joints", "visible", "labels", "pose")} | {"identity": int(z["identity"])} | names
+
+
+def _checked(truth: Truth) -> Truth:
+    """The truth itself, where all its arrays are of the kinds and sizes that belong together."""
+    frames = len(truth.labels)
+    joints, parts = len(truth.joint_names), len(truth.part_names)
+    wanted = {"joints": (frames, joints, 2), "visible": (frames, joints), "pose": (frames, parts, 7)}
+    for name, shape in wanted.items():
+        came = getattr(truth, name)
+        if came.shape != shape or came.dtype.kind != ("b" if name == "visible" else "f"):
+            raise ValueError(f"{name} of shape {came.shape} and {came.dtype} where {shape} is expected")
+        if not np.isfinite(came).all():
+            raise ValueError(f"{name} that are not finite")
+    if truth.labels.ndim != 3 or truth.labels.dtype != np.uint8 or int(truth.labels.max(initial=0)) > parts:
+        raise ValueError(f"labels of shape {truth.labels.shape} and {truth.labels.dtype}, or of more than {parts} parts")
+    return truth
 
 
 @dataclass(frozen=True)
