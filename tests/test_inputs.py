@@ -639,3 +639,19 @@ def test_of_two_writers_of_one_folder_of_frames_one_wins_whole(tmp_path: Path) -
     assert len(frames) == 4
     assert len(np.unique(frames)) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["frames"]
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = tmp_path / "model.safetensors", []
+    real = model.safetensors.safe_open
+
+    def replaced(*arguments: object, **options: object) -> object:
+        opened.append(real(*arguments, **options))
+        if len(opened) == 1:
+            save_tensors(path, {"w": torch.ones(3)}, {"number": "1"})
+        return opened[-1]
+
+    save_tensors(path, {"w": torch.zeros(3)}, {"number": "0"})
+    monkeypatch.setattr(model.safetensors, "safe_open", replaced)
+    tensors, header = load_tensors(path)
+    assert (tensors["w"].tolist(), header["number"], len(opened)) == ([1.0, 1.0, 1.0], "1", 2)

@@ -85,7 +85,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("png", "webp", "avi"):
         (folder / f"huge.{kind}").write_bytes(made.huge_header(kind))
     (folder / "legacy.pth.tar").write_bytes(made.authors_checkpoint(False)[:-100])
-    (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nfilm.ts\n#EXT-X-ENDLIST\n")
+    write_video(folder / "secret.mp4", made.clip(3, 32), 12)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
     (folder / "pipes").mkdir()
     os.mkfifo(folder / "pipes" / "endless.mp4")
     os.mkfifo(folder / "pipe.safetensors")

@@ -494,7 +494,7 @@ def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
                 yield np.ascontiguousarray(upright), float(rate) if rate else None
     except UserError:
         raise
-    except (av.error.FFmpegError, *_DAMAGE) as error:
+    except (*_DAMAGE, av.error.FFmpegError) as error:
         raise UserError(
             f"{path}: expected a film or an animation, came a file that cannot be decoded "
             f"({getattr(error, 'strerror', None) or _one_line(error)}); copy, download or export it again"
