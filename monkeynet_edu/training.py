@@ -172,7 +172,7 @@ def compute_motion_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, 
         terms["coverage"] = weights.coverage * losses.coverage(source, driving, kp_source, kp_driving)
     for parameter in model.parameters():
         parameter.grad = None
-    torch.stack(list(terms.values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
     said = {name: term.detach() for name, term in terms.items()}
     return StepResult(said, Generated(deformed, deformed, found), (kp_source.detach(), kp_driving.detach()))
 
