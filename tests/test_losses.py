@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from monkeynet_edu import losses
+from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.losses import LossWeights
 
 
@@ -71,3 +72,74 @@ def test_half_precision_is_summed_in_float32() -> None:
     assert float(loss) == pytest.approx(0.1, abs=1e-4)
     assert losses.generator_adversarial(ones).dtype == torch.float32
     assert losses.l1(torch.zeros(1).double(), torch.zeros(1).double()).dtype == torch.float64
+
+
+# ------------------------------------------------------------------------------------------- beyond the paper: for mini
+
+
+def test_one_scale_is_the_plain_l1_and_two_add_the_means_of_squares_of_four_pixels() -> None:
+    made, wanted = torch.tensor([[[[1.0, -1.0], [0.0, 4.0]]]]), torch.zeros(1, 1, 2, 2)
+    assert float(losses.pyramid_l1(made, wanted, 1)) == 6 / 4
+    assert float(losses.pyramid_l1(made, wanted, 2)) == (6 / 4 + 4 / 4) / 2  # the small picture: |1 - 1 + 0 + 4| / 4
+
+
+def test_at_small_sizes_a_far_thing_draws_the_warp_that_at_full_size_feels_nothing() -> None:
+    """A square seven pixels beside its place: moving it by one changes the L1 at 4×4, and not at 32×32."""
+
+    def square(x: int) -> torch.Tensor:
+        frame = torch.zeros(1, 1, 32, 32)
+        frame[..., 14:18, x : x + 4] = 1
+        return frame
+
+    for scales, falls in ((1, False), (4, True)):
+        now, nearer = (float(losses.pyramid_l1(square(x), square(8), scales)) for x in (16, 15))
+        assert (nearer < now - 1e-4) == falls
+
+
+def keypoints_at(*points: tuple[float, float]) -> Keypoints:
+    """Keypoints (1, K)."""
+    mean = torch.tensor([points])
+    return Keypoints(mean, 0.01 * torch.eye(2).expand(*mean.shape, 2))
+
+
+def a_square(column: int) -> torch.Tensor:
+    """A white square of four pixels on black (1, 3, 64, 64), its middle on row 31.5 and column + 1.5."""
+    frame = torch.zeros(1, 3, 64, 64)
+    frame[..., 30:34, column : column + 4] = 1
+    return frame
+
+
+def test_coverage_is_0_where_keypoints_lie_on_what_differs_and_1_where_they_lie_elsewhere() -> None:
+    source, driving = a_square(10), a_square(50)
+    here, there = ((2 * (column + 1.5) / 63 - 1, 0.0) for column in (10, 50))
+    away = keypoints_at((0.0, -0.9))
+    assert float(losses.coverage(source, driving, keypoints_at(here), keypoints_at(there))) < 0.3
+    assert float(losses.coverage(source, driving, away, away)) == pytest.approx(1, abs=1e-4)
+    assert float(losses.coverage(source, driving, keypoints_at(here), away)) == pytest.approx(
+        0.5 + float(losses.coverage(source, driving, keypoints_at(here), keypoints_at(there))) / 2, abs=0.01
+    )
+
+
+def test_coverage_draws_a_keypoint_towards_the_change() -> None:
+    source, driving = a_square(10), a_square(50)
+    beside = keypoints_at((2 * 51.5 / 63 - 1 - 0.15, 0.0))  # two widths to the left of the square
+    beside.mean.requires_grad_()
+    losses.coverage(source, driving, keypoints_at((0.0, -0.9)), beside).backward()
+    assert beside.mean.grad is not None
+    assert float(beside.mean.grad[0, 0, 0]) < -0.1  # down is to the right
+    assert abs(float(beside.mean.grad[0, 0, 1])) < 1e-3
+
+
+def test_coverage_of_equal_frames_and_of_a_keypoint_on_a_pixel_has_finite_gradients() -> None:
+    centre = keypoints_at((1 / 31, 1 / 31), (1 / 31, 1 / 31))  # on a pixel of 32, twice: nothing is left uncovered there
+    centre.mean.requires_grad_()
+    for driving in (a_square(10), a_square(30)):
+        losses.coverage(a_square(10), driving, centre, centre).backward()
+        assert centre.mean.grad is not None
+        assert bool(centre.mean.grad.isfinite().all())
+    assert float(losses.coverage(a_square(10), a_square(10), centre, centre).detach()) == 0
+
+
+def test_a_pyramid_without_a_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="deformed_scales: expected at least 1, got 0"):
+        LossWeights(deformed_scales=0)

@@ -38,7 +38,9 @@ from monkeynet_edu.training import (
     Recipe,
     Run,
     compute_gradients,
+    compute_motion_gradients,
     detect_pair,
+    motion_step,
     read_metrics,
     recipe,
     recipe_for,
@@ -229,6 +231,111 @@ def test_one_batch_is_learned_by_heart():
 # ----------------------------------------------------------------------------------------------------- recipe and budget
 
 
+MOVING = dataclasses.replace(TINY, losses=LossWeights((10.0, 10.0, 1.0), deformed=10.0, deformed_scales=3, coverage=2.0))
+
+
+def a_moving_model() -> MonkeyNet:
+    """As :func:`a_model`, with the losses of ``mini``."""
+    model = MonkeyNet(MOVING).double()
+    model.load_state_dict(a_model().state_dict())
+    return model.train()
+
+
+def test_a_motion_step_learns_from_the_same_terms_as_a_whole_one_and_draws_nothing():
+    batch, model = a_batch(torch.float64), a_moving_model()
+    whole = compute_gradients(model, *batch, CPU).losses
+    part = compute_motion_gradients(model, *batch, CPU)
+    assert set(part.losses) == {"deformed", "coverage"}
+    assert all(float(part.losses[name]) == pytest.approx(float(whole[name])) for name in part.losses)
+    assert part.generated.prediction is part.generated.deformed
+
+
+def test_the_gradients_of_a_motion_step_are_those_of_its_terms_and_reach_the_detector_and_m_alone():
+    batch, model = a_batch(torch.float64), a_moving_model()
+    compute_gradients(model, *batch, CPU)  # leaves gradients behind
+    compute_motion_gradients(model, *batch, CPU)
+    learned = {name for name, p in model.named_parameters() if p.grad is not None}
+    moving = ("detector.", "generator.dense_motion_module.")
+    assert learned == {name for name, _ in model.named_parameters() if name.startswith(moving)}
+    ours = gradients_of(model, learned)
+    kp = detect_pair(model, *batch)
+    made = model(batch[0], *kp)
+    terms = losses.generator_losses([batch[1]] * 4, [batch[1]] * 4, made.deformed, MOVING.losses)
+    (terms["deformed"] + 2 * losses.coverage(*batch, *kp)).backward()
+    theirs = {name: p.grad for name, p in model.named_parameters() if name in learned}
+    assert all(torch.allclose(ours[name], theirs[name] - 0, rtol=1e-6, atol=1e-12) for name in learned)
+
+
+def gradients_of(model: MonkeyNet, names: set[str]) -> dict[str, torch.Tensor]:
+    """Copies of some gradients, which are then cleared."""
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if name in names}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+@pytest.mark.parametrize("config", [dataclasses.replace(TINY, losses=LossWeights((10.0, 10.0, 1.0)))], ids=["no weight"])
+def test_a_motion_step_without_anything_to_learn_from_is_refused(config: MonkeyNetConfig):
+    with pytest.raises(ValueError, match="expected a motion network and a weight of the deformed frame"):
+        compute_motion_gradients(MonkeyNet(config).train(), *a_batch(), CPU)
+
+
+def test_the_keypoints_of_motion_steps_find_what_moves():
+    """A small square jumps across the frame: a warp feels nothing of it, and yet a keypoint comes to lie on it."""
+    frames = torch.zeros(2, 3, SIZE, SIZE)
+    frames[0, :, 4:8, 4:8], frames[1, :, 20:24, 22:26] = 1, 1
+    run = new_run(config=MOVING)
+    run.optimizers.set_learning_rate(5e-3)
+    run.model.train()
+    batch = frames[:1].repeat(2, 1, 1, 1), frames[1:].repeat(2, 1, 1, 1)
+    covered = [float(motion_step(run.model, run.optimizers, *batch, CPU).losses["coverage"]) for _ in range(80)]
+    assert covered[-1] < 0.5 * covered[0]
+
+
+def test_the_loop_takes_motion_steps_first_then_whole_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    taken: list[str] = []
+    for name, real in (("motion_step", motion_step), ("training_step", training_step)):
+        monkeypatch.setattr(training, name, lambda *args, name=name, real=real: (taken.append(name), real(*args))[1])
+    how = dataclasses.replace(HOW, motion_first=0.5)
+    train(new_run(how, MOVING), discs(), Budget(steps=6), tmp_path / "run", CPU, Pace(log=1, preview=1000))
+    assert taken == ["motion_step"] * 3 + ["training_step"] * 3
+    rows = read_metrics(tmp_path / "run" / METRICS_FILE)
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert [row["frame"] == "nan" for row in rows] == [True] * 3 + [False] * 3
+    assert all(float(row["coverage"]) > 0 for row in rows)
+
+
+def test_a_run_stopped_among_its_motion_steps_and_resumed_equals_the_uninterrupted_one(tmp_path: Path, monkeypatch):
+    how = dataclasses.replace(HOW, motion_first=0.5)
+    train(new_run(how, MOVING), discs(), Budget(steps=6), tmp_path / "whole", CPU)
+
+    def stop(*args):
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return motion_step(*args)
+
+    taken: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "motion_step", stop)
+        train(new_run(how, MOVING), discs(), Budget(steps=6), tmp_path / "cut", CPU)
+    run = new_run(how, MOVING)
+    run.restore(tmp_path / "cut")
+    assert run.step == 2
+    train(run, discs(), Budget(steps=6), tmp_path / "cut", CPU)
+    assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_the_schedule_runs_once_in_the_motion_steps_and_once_in_the_rest():
+    how = Recipe(learning_rate=1e-3, schedule="cosine", motion_first=0.5, motion_rate=4e-3)
+    assert [how.rate(p) for p in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([4e-3, 2.04e-3, 1e-3, 5.1e-4, 2e-5])
+    assert how.rate(0.4999) == pytest.approx(8e-5, rel=1e-2)
+
+
+def test_the_reach_is_whole_half_way_through_the_motion_steps():
+    how = Recipe(first_reach=0.2, motion_first=0.4)
+    assert [how.reach(p) for p in (0, 0.1, 0.2, 0.4, 1)] == pytest.approx([0.2, 0.6, 1, 1, 1])
+
+
 def test_the_milestone_schedule_drops_to_a_tenth_once():
     how = Recipe(learning_rate=2e-4, milestone=2 / 3)
     assert [how.rate(p) for p in (0, 0.5, 0.66, 0.67, 1)] == pytest.approx([2e-4, 2e-4, 2e-4, 2e-5, 2e-5])
@@ -321,7 +428,16 @@ def test_a_budget_knows_the_share_that_is_used_up():
 
 
 @pytest.mark.parametrize(
-    "values", [{"batch_size": 0}, {"epochs": 0}, {"seed": -1}, {"learning_rate": 0.0}, {"schedule": "cosinus"}]
+    "values",
+    [
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"seed": -1},
+        {"learning_rate": 0.0},
+        {"schedule": "cosinus"},
+        {"motion_first": 1.0},
+        {"motion_rate": 0.0},
+    ],
 )
 def test_a_recipe_that_cannot_be_followed_is_refused(values: dict[str, object]):
     with pytest.raises(UserError, match=next(iter(values))):
