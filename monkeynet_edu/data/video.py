@@ -62,6 +62,7 @@ _FILM_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FILM_FORMATS
 # What decoders raise.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError)
 _DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, NotImplementedError, struct.error, zlib.error)
+_FILM_DAMAGE: tuple[type[Exception], ...] = (*_DAMAGE, av.error.FFmpegError)
 _IGNORED_GIF_DELAY_MS, _DELAY_INSTEAD_MS = 10, 100  # browsers show a GIF frame of 0 or 10 ms for 100 ms
 _MAX_JPEG_SIDE = 65500
 _FLAT_SHARE = 0.05
@@ -476,7 +477,7 @@ def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
                 yield np.ascontiguousarray(upright), float(rate) if rate else None
     except UserError:
         raise
-    except (*_DAMAGE, av.error.FFmpegError) as error:
+    except _FILM_DAMAGE as error:
         raise UserError(
             f"{path}: expected a film or an animation, came a file that cannot be decoded "
             f"({getattr(error, 'strerror', None) or _one_line(error)}); copy, download or export it again"
