@@ -641,7 +641,7 @@ def test_of_two_writers_of_one_folder_of_frames_one_wins_whole(tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["frames"]
 
 
-def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_replaced_while_it_is_opened_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, opened = tmp_path / "model.safetensors", []
     real = model.safetensors.safe_open
 
