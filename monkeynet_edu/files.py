@@ -5,6 +5,7 @@ A name may lead anywhere: to nothing, round in a circle of links, to a pipe on w
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -94,6 +95,11 @@ def partial_name(path: Path) -> Path:
     part = path.with_name(f".{path.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with part.open("xb"):
         return part
+
+
+def partial_files(path: Path) -> list[Path]:
+    """What writers of ``path`` that were killed have left: all names that :func:`partial_name` may have given."""
+    return sorted(path.parent.glob(f".{glob.escape(path.name[:40])}.*.part"))
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.files import kind_of, read_text
+from monkeynet_edu.files import kind_of, partial_files, read_text
 from monkeynet_edu.model import MODEL_FILE, flush_folder
 from monkeynet_edu.monitor import Finding
 
@@ -69,8 +69,9 @@ def claimed(folder: Path) -> Iterator[None]:
 def _sweep(folder: Path) -> None:
     """Removes half-written files of a training that was killed; the whole ones stay."""
     for name in _WRITTEN_BESIDE:
-        with suppress(OSError):
-            (folder / f"{name}.part").unlink(missing_ok=True)
+        for part in (folder / f"{name}.part", *partial_files(folder / name)):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
     for scratch in folder.glob(".partial-*"):  # of a picture
         shutil.rmtree(scratch, ignore_errors=True)
     findings = folder / FINDINGS_FILE

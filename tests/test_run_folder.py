@@ -14,7 +14,7 @@ import pytest
 import torch
 from test_training import CPU, HOW, TINY, Budget, discs, new_run, one_line, train
 
-from monkeynet_edu import model, run_folder, training
+from monkeynet_edu import files, model, run_folder, training
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.model import MODEL_FILE, MonkeyNet, save_tensors, weights_digest
 from monkeynet_edu.run_folder import CHECKPOINT_FILE, FINDINGS_FILE, LOCK_FILE, METRICS_FILE, MetricsLog, claimed
@@ -53,6 +53,7 @@ def test_what_a_killed_training_left_half_written_is_removed_and_nothing_else(tm
     for name in (CHECKPOINT_FILE, MODEL_FILE, METRICS_FILE):
         (tmp_path / name).write_bytes(b"whole\n")
         (tmp_path / f"{name}.part").write_bytes(b"half")
+        files.partial_name(tmp_path / name).write_bytes(b"half")
     (tmp_path / ".partial-x1").mkdir()
     (tmp_path / ".partial-x1" / "preview.png").write_bytes(b"half")
     (tmp_path / "film.mp4.part").write_bytes(b"a download of yours")
@@ -91,11 +92,15 @@ def test_a_folder_without_permission_to_write_is_refused(tmp_path: Path):
 
 @needs_full
 @pytest.mark.parametrize("name", [CHECKPOINT_FILE, MODEL_FILE])
-def test_where_the_system_says_no_space_the_file_from_before_stays(name: str, tmp_path: Path):
+def test_where_the_system_says_no_space_the_file_from_before_stays(name: str, tmp_path: Path, monkeypatch):
     run = new_run()
     run.save(tmp_path)
     before = (tmp_path / name).read_bytes()
     (tmp_path / f"{name}.part").symlink_to("/dev/full")
+    real = model.partial_name
+    monkeypatch.setattr(
+        model, "partial_name", lambda path: tmp_path / f"{name}.part" if path.name == name else real(path)
+    )
     with pytest.raises(UserError, match=rf"{name}: could not be written \(No space left on device\); what was") as error:
         run.save(tmp_path)
     one_line(error)
