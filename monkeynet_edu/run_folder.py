@@ -195,10 +195,10 @@ def write_finding(path: Path, finding: Finding) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, without one that a crash cut short; none where there is no such file.
+    """Rows of a ``metrics.csv``, without those that a crash cut short or filled with rubbish; none where there is no file.
 
     Raises:
-        UserError: the file is damaged, or another one under this name.
+        UserError: another file under this name.
     """
     if kind_of(path) == "nothing":
         return []
@@ -206,15 +206,27 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     whole = text[: text.rfind("\n") + 1]
     try:
         read = csv.DictReader(io.StringIO(whole, newline=""))
-        rows = [row for row in read if None not in row and None not in row.values()]
-        for row in rows:
-            int(row["step"]), [float(value) for name, value in row.items() if name != "step"]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        rows = [row for row in read if _is_whole(row)]
+        columns = read.fieldnames
+    except csv.Error as error:
+        columns, rows = None, []
+        text = str(error)
+    if whole and "step" not in (columns or ()):
         raise UserError(
-            f"{path}: expected a column step and numbers in every column, got {type(error).__name__} ({str(error)[:60]}); "
-            "move the file away: a training goes on without it"
-        ) from error
+            f"{path}: expected losses with a column step, got another file ({' '.join(text.split())[:60]}); "
+            "move it away: a training goes on without it"
+        )
     return rows
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    """Whether a row has a number in every column, and the number of a step."""
+    if None in row or None in row.values() or not row.get("step", "").isdecimal():
+        return False
+    try:
+        return all(isinstance(float(value), float) for value in row.values())
+    except ValueError:
+        return False
 
 
 def keep_last_good(folder: Path) -> str:
