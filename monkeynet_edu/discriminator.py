@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from monkeynet_edu import geometry, motion
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.layers import level_width
+from monkeynet_edu.layers import as_convolutions_read, level_width
 from monkeynet_edu.motion import EmbeddingConfig
 
 
@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
             shown = motion.movement_embedding(frame, source, driving, self.config.embedding, "none")
             x = torch.cat([x, geometry.resize(shown, *x.shape[-2:]).to(x.dtype)], dim=1)
         x = geometry.downscale(x, self.config.scale)
-        features = [frame]
+        features, x = [frame], as_convolutions_read(x)
         for block in self.down_blocks:
             x = block(x)
             features.append(x)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from monkeynet_edu import geometry, motion
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock
+from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock, as_convolutions_read
 from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig, MotionNetwork
 
 Resize = Literal["nearest", "bilinear"]
@@ -132,7 +132,7 @@ class Generator(nn.Module):
         if self.config.embedding is None:
             return levels
         shown = motion.movement_embedding(image, source, driving, self.config.embedding, "none")
-        return assemble(levels, shown)
+        return assemble(levels, as_convolutions_read(shown))
 
     def forward(
         self, image: Tensor, source: Keypoints, driving: Keypoints, encoded: list[Tensor] | None = None
@@ -146,9 +146,9 @@ class Generator(nn.Module):
             encoded: levels of the source from ``appearance_encoder``, where the same source is drawn many times.
         """
         found = self.estimate_motion(image, source, driving)
-        levels = self.appearance_encoder(image) if encoded is None else encoded
+        levels = self.appearance_encoder(image.contiguous(memory_format=torch.channels_last)) if encoded is None else encoded
         levels = deform_levels(levels, found.deformation, self.config.resize)
         deformed = levels[0]
-        levels = self.append_keypoints(levels, image, source, driving)
+        levels = self.append_keypoints([as_convolutions_read(level) for level in levels], image, source, driving)
         out = self.last(self.refinement_module(self.video_decoder(levels)))
         return Generated(torch.sigmoid(out.to(source.mean.dtype)), deformed, found)

@@ -47,6 +47,42 @@ def up_and_concatenate(below: Tensor, skip: Tensor, conv: nn.Module, norm: nn.Mo
     return torch.cat([features, skip], dim=1)
 
 
+def up_and_concatenate_at_once(below: Tensor, skip: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
+    """What :func:`up_and_concatenate` computes, in 2.25 times fewer products and without the enlarged input.
+
+    Nearest ×2 and a convolution 3×3 are one transposed convolution 4×4 of stride 2: an output pixel reads each pixel
+    below through the sum of the weights that fall on it.
+
+    Args:
+        below: (B, C_in, H, W), from the level below.
+        skip: (B, C_skip, 2H, 2W), the encoder's level of this resolution.
+        conv: a convolution 3×3 that keeps height and width.
+        norm: a batch norm over its output channels.
+
+    Returns:
+        (B, C_out + C_skip, 2H, 2W).
+    """
+    weight = conv.weight.transpose(0, 1).flip(2, 3)  # (C_in, C_out, 3, 3)
+    weight = F.pad(weight, (0, 0, 1, 0)) + F.pad(weight, (0, 0, 0, 1))  # (C_in, C_out, 4, 3)
+    weight = F.pad(weight, (1, 0)) + F.pad(weight, (0, 1))  # (C_in, C_out, 4, 4)
+    features = F.relu(norm(F.conv_transpose2d(below, weight, conv.bias, stride=2, padding=1)))
+    return torch.cat([features, skip], dim=1)
+
+
+_TAUGHT = up_and_concatenate
+
+
+def as_convolutions_read(x: Tensor) -> Tensor:
+    """The same (B, C, H, W) with channels last in memory and, under autocast, in its precision.
+
+    Once done where a picture enters a network, every layer hands it on like that; a concatenation of two formats or two
+    precisions would fall back to the slower ones.
+    """
+    kind = x.device.type
+    lower = torch.is_autocast_enabled(kind) and x.dtype == torch.float32
+    return x.to(torch.get_autocast_dtype(kind) if lower else x.dtype, memory_format=torch.channels_last)
+
+
 class DownBlock(nn.Module):
     """conv3×3 → batch norm → ReLU → 2×2 average pool: (B, C_in, H, W) → (B, C_out, H/2, W/2)."""
 
@@ -70,7 +106,8 @@ class UpBlock(nn.Module):
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Doubles the resolution and appends the encoder's level of that resolution."""
-        return up_and_concatenate(below, skip, self.conv, self.norm)
+        step = up_and_concatenate_at_once if up_and_concatenate is _TAUGHT else up_and_concatenate  # a learner's own
+        return step(below, skip, self.conv, self.norm)
 
 
 class GroupBlock(nn.Module):
@@ -169,5 +206,5 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps an image to as many output channels."""
-        out: Tensor = self.decoder(self.encoder(x))
+        out: Tensor = self.decoder(self.encoder(as_convolutions_read(x)))
         return out

@@ -40,6 +40,31 @@ def test_an_up_block_repeats_pixels_before_it_convolves() -> None:
     torch.testing.assert_close(block(x, skip), torch.cat([wanted, skip], dim=1))
 
 
+def test_an_up_block_computes_what_is_taught_and_so_does_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    block, taught = UpBlock(3, 5).double(), layers.up_and_concatenate
+    inputs = random(2, 3, 4, 3).double().requires_grad_(), random(2, 4, 8, 6).double().requires_grad_()
+    wanted = [*inputs, *block.parameters()]
+    ours = block(*inputs)
+    monkeypatch.setattr(layers, "up_and_concatenate", lambda *args: taught(*args))  # now the plain form runs
+    plain = block(*inputs)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
+    weights = random(*ours.shape).double()
+    for a, b in zip(*(torch.autograd.grad((o * weights).sum(), wanted) for o in (ours, plain)), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_u_net_keeps_channels_last_and_its_precision_from_end_to_end(precision: torch.dtype) -> None:
+    network = Hourglass(3, 2, 4, 8, 2)
+    seen: list[Tensor] = []
+    for part in (*network.encoder.down_blocks, *network.decoder.up_blocks):
+        part.register_forward_hook(lambda _, __, made: seen.append(made))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        network(random(2, 3, 16, 16))
+    assert len(seen) == 4
+    assert all(x.is_contiguous(memory_format=torch.channels_last) and x.dtype == precision for x in seen)
+
+
 def test_a_group_block_does_not_mix_groups() -> None:
     torch.manual_seed(0)  # with other weights ReLU may hide the change
     block, x = GroupBlock(6, 3).eval(), random(1, 6, 4, 4)
