@@ -20,7 +20,12 @@ def even(count: int, fps: int = 25) -> list[float]:
 
 
 def flash_film(
-    path: Path, times: Sequence[float], sound: str | None = "aac", delay: float = 0.0, side: int = 64, codec: str = "libx264"
+    path: Path,
+    times: Sequence[float],
+    sound: str | None = "aac",
+    delay: float = 0.0,
+    side: int = 64,
+    codec: str = "libx264",
 ) -> Path:
     """Writes a film of dark frames at some times; the first one of every second is bright, and a click sounds with it.
 

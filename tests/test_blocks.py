@@ -162,8 +162,10 @@ def test_a_block_is_encoded_before_the_next_one_is_asked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "folder"])
-@pytest.mark.parametrize("fault", [UserError("bad clip"), KeyboardInterrupt(), MemoryError()], ids=lambda f: type(f).__name__)
-def test_a_fault_between_two_blocks_leaves_the_place_as_it_was(tmp_path: Path, name: str, fault: BaseException) -> None:
+@pytest.mark.parametrize("fault", [UserError, KeyboardInterrupt, MemoryError])
+def test_a_fault_between_two_blocks_leaves_the_place_as_it_was(
+    tmp_path: Path, name: str, fault: type[BaseException]
+) -> None:
     if name != "folder":
         (tmp_path / name).write_text("older")
 
@@ -171,7 +173,7 @@ def test_a_fault_between_two_blocks_leaves_the_place_as_it_was(tmp_path: Path, n
         yield walking_dot(4)
         raise fault
 
-    with pytest.raises(type(fault)):
+    with pytest.raises(fault):
         write_blocks(tmp_path / name, blocks(), length=8)
     assert [path.name for path in tmp_path.rglob("*")] == ([] if name == "folder" else [name])
     assert name == "folder" or (tmp_path / name).read_text() == "older"
@@ -204,7 +206,7 @@ def test_more_frames_than_fit_into_memory_are_refused_after_one_block_and_mp4_is
 
 
 def test_a_gif_of_ten_thousand_small_frames_is_not_refused() -> None:
-    assert 10_000 * 64 * 64 * 3 < blocks_module.MOST_HELD
+    assert blocks_module.MOST_HELD > 10_000 * 64 * 64 * 3
 
 
 def test_a_stack_too_wide_for_a_jpeg_is_refused_after_one_block(tmp_path: Path) -> None:
