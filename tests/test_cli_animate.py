@@ -254,14 +254,14 @@ def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
         "from monkeynet_edu import cli\ncli.main()\n"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     )
-    for count in (250, 2500):
+    for count in (250, 3000):
         flash_film(place / "long.mp4", even(count), side=side)
         done = shell(place, program, *command("long_out.mp4", driving="long.mp4"))
         assert done.returncode == 0, done.stderr
         assert len(perceive(place / "long_out.mp4").times) == count
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) / 1000)
         said = done.stderr
-    # The frames alone are 28 MB as bytes, and 110 MB as the numbers that the networks take.
-    assert peaks[1] - peaks[0] < 20, peaks
+    # The frames alone are 34 MB as bytes, and 135 MB as the numbers that the networks take.
+    assert peaks[1] - peaks[0] < 25, peaks
     for phase in ("reading the motion", "drawing"):
-        assert re.search(rf"{phase}: .*/2500 .*frame/s", said), said
+        assert re.search(rf"{phase}: .*/3000 .*frame/s", said), said
