@@ -24,7 +24,7 @@ CARRIED = {".mp4": _MP4_CODECS, ".m4v": _MP4_CODECS, ".mov": _MOV_CODECS}
 
 _AAC_SAMPLES = 1024
 _AAC_RATE = 48_000
-_GAP = Fraction(1, 10)  # seconds that the sound may come late before it counts as silence
+_GAP = Fraction(1, 20)  # seconds that sound may come late before there is a gap: hardly to be heard
 
 
 def open_film(path: Path) -> Any:

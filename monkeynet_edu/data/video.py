@@ -673,7 +673,7 @@ def _pack(picture: Frames) -> npt.NDArray[np.int32]:
     return (picture[..., 0].astype(np.int32) << 16) | (picture[..., 1].astype(np.int32) << 8) | picture[..., 2]
 
 
-def _count_colors(frames: Frames) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+def _count_colors(frames: Frames) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint32]]:
     """The colours of a clip, packed and in order, and how often each occurs; frame by frame, for the sake of memory."""
     table = np.zeros(2**24, dtype=np.uint32)
     for frame in frames:
