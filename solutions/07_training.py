@@ -99,7 +99,7 @@ ex.predict(
 # %% exercise="cosine-rate"
 
 # %%
-how = training.recipe("mini")  # the recipe of our small models: Adam at 8e-4, batches of 16, cosine
+how = training.recipe("mini-plain")  # Adam at 8e-4, batches of 16, half a cosine
 shares = [i / 10 for i in range(13)]
 rows = [{"share done": p, "learning rate": how.rate(p)} for p in shares]  # Recipe.rate calls cosine_rate
 viz.figure_training(rows, step="share done", title="half a cosine")
