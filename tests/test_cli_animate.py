@@ -251,8 +251,9 @@ def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
     Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(place / "p.png")
     peaks, said = [], ""
     program = (
-        "from monkeynet_edu import cli\ncli.main()\n"
-        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
+        "import atexit\nfrom monkeynet_edu import cli\n"
+        "peak = lambda: next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "atexit.register(lambda: print(peak()))\ncli.main()\n"
     )
     for count in (250, 3000):
         flash_film(place / "long.mp4", even(count), side=side)

@@ -38,6 +38,7 @@ from monkeynet_edu.data.video import (
     written_beside,
 )
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.files import kind_of
 
 BLOCK = 32
 """Frames of a block: as many as the detector takes at a time."""
@@ -85,7 +86,7 @@ def read_blocks(path: str | Path, *, size: int | None = None, how: Fit = "crop",
     path = Path(path)
     if length < 1:
         raise UserError(f"block: expected at least 1 frame, came {length}; use for instance {BLOCK}")
-    name = path.name if path.is_dir() else path.stem
+    name = path.name if kind_of(path) == "folder" else path.stem
     frames: list[Frames] = []
     fps: float | None = None
     for count, (frame, rate) in enumerate(each_frame(path, size=size, how=how), start=1):
@@ -101,7 +102,7 @@ def read_blocks(path: str | Path, *, size: int | None = None, how: Fit = "crop",
 def stated_length(path: str | Path) -> int | None:
     """How many frames a film says that it has, or a folder holds; None where nothing says so. It need not be true."""
     path = Path(path)
-    if path.is_dir():
+    if kind_of(path) == "folder":
         return len(frame_files(path))
     if not is_film(path):
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 import av
 
-from monkeynet_edu.data.video import is_film
+from monkeynet_edu.data.video import READING_OPTIONS, is_film
 
 # What common players (browsers among them) play in these containers; anything else is encoded anew.
 _MP4_CODECS = frozenset({"aac", "alac", "mp3", "ac3", "eac3", "opus", "flac"})
@@ -29,7 +29,7 @@ _GAP = Fraction(1, 20)  # seconds that sound may come late before there is a gap
 
 def open_film(path: Path) -> Any:
     """Opens a film for reading with PyAV, whose text may be damaged; no addresses in the network."""
-    return av.open(str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"})
+    return av.open(str(path.absolute()), metadata_errors="replace", options=READING_OPTIONS)
 
 
 def has_sound(path: Path) -> bool:

@@ -60,7 +60,7 @@ _FILM_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mjpeg,ivf,nut,yuv4mpegpipe"
     ",mxf,dv,rm,gif,apng"
 )
-_FILM_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FILM_FORMATS}
+READING_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FILM_FORMATS}
 # What decoders raise.
 _DAMAGE: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError)
 _DAMAGE += (ArithmeticError, AttributeError, AssertionError, MemoryError, NotImplementedError, struct.error, zlib.error)
@@ -162,7 +162,8 @@ def read_video(path: str | Path, *, size: int | None = None, how: Fit = "crop") 
         fps = rate
         _check_length(path, len(frames), frame)
     name = path.name if kind_of(path) == "folder" else path.stem
-    return Video(_joined(frames), fps if len(frames) > 1 else None, name)
+    fps = fps if len(frames) > 1 else None
+    return Video(_joined(frames), fps, name)
 
 
 def each_frame(path: Path, *, size: int | None = None, how: Fit = "crop") -> Iterator[tuple[Frames, float | None]]:
@@ -311,7 +312,7 @@ def _decode(path: Path) -> Iterator[tuple[Frames, float | None]]:
 
 def is_film(path: Path) -> bool:
     """Says whether a clip is read as a film: it is neither a folder nor a picture. Errors are those of `read_video`."""
-    return not path.is_dir() and not _is_picture(path)
+    return kind_of(path) != "folder" and not _is_picture(path)
 
 
 def _is_picture(path: Path) -> bool:
@@ -481,7 +482,7 @@ def _to_rgb(image: Image.Image) -> Frames:
 def _decode_film(path: Path) -> Iterator[tuple[Frames, float | None]]:
     try:
         # An absolute path: FFmpeg takes what stands before a colon for a protocol.
-        with av.open(str(path.absolute()), metadata_errors="replace", options=_FILM_OPTIONS) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace", options=READING_OPTIONS) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: expected a film, came a file without pictures; choose another")
             stream = container.streams.video[0]
