@@ -146,7 +146,8 @@ class Generator(nn.Module):
             encoded: levels of the source from ``appearance_encoder``, where the same source is drawn many times.
         """
         found = self.estimate_motion(image, source, driving)
-        levels = self.appearance_encoder(image.contiguous(memory_format=torch.channels_last)) if encoded is None else encoded
+        picture = image.contiguous(memory_format=torch.channels_last)
+        levels = self.appearance_encoder(picture) if encoded is None else encoded
         levels = deform_levels(levels, found.deformation, self.config.resize)
         deformed = levels[0]
         levels = self.append_keypoints([as_convolutions_read(level) for level in levels], image, source, driving)
