@@ -262,7 +262,7 @@ def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
         assert len(perceive(place / "long_out.mp4").times) == count
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) / 1000)
         said = done.stderr
-    # The frames alone are 34 MB as bytes, and 135 MB as the numbers that the networks take.
-    assert peaks[1] - peaks[0] < 25, peaks
+    # 2,000 frames more are 25 MB as bytes, and 98 MB as the numbers that the networks take.
+    assert peaks[1] - peaks[0] < 15, peaks
     for phase in ("reading the motion", "drawing"):
         assert re.search(rf"{phase}: .*/5000 .*frame/s", said), said
