@@ -493,7 +493,13 @@ def preview(source: Tensor, driving: Tensor, result: StepResult, kp: tuple[Keypo
 
 
 def start(config: MonkeyNetConfig, how: Recipe, data: str, device: Device) -> Run:
-    """A new training: weights drawn from the recipe's seed, fresh optimizers."""
+    """A new training: weights drawn from the recipe's seed, fresh optimizers.
+
+    A model without a flow, or whose deformed frame has no loss, has nothing to learn from motion steps: it takes whole ones
+    from the first on (``Recipe.motion_first`` 0).
+    """
+    if not config.losses.deformed or config.generator.motion is None:
+        how = replace(how, motion_first=0.0)
     torch.manual_seed(how.seed)
     model = MonkeyNet(config).to(device.device)
     return Run(model, Optimizers.of(model, how.learning_rate), how, data)
@@ -741,8 +747,11 @@ class _Loop:
 def sabotage(
     fault: watching.Plant, config: MonkeyNetConfig, how: Recipe, clips: Sequence[Clip], data: str, device: Device
 ) -> tuple[Run, Sequence[Clip]]:
-    """A new training with a planted fault, and its clips; for the rest as :func:`start`."""
-    how = replace(how, learning_rate=how.learning_rate * fault.rate)
+    """A new training with a planted fault, and its clips; for the rest as :func:`start`.
+
+    It takes whole steps from the first one on (``Recipe.motion_first`` 0): some faults lie in what motion steps leave out.
+    """
+    how = replace(how, learning_rate=how.learning_rate * fault.rate, motion_first=0.0)
     run = start(fault.config(config), how, data, device)
     fault.model(run.model)
     return run, fault.clips(clips, how.batch_size)

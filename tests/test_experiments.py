@@ -257,14 +257,14 @@ def test_a_budget_is_a_number_of_steps_and_the_smoke_budget_is_marked() -> None:
     assert BUDGETS["smoke"].note == "smoke: not a result"
     assert all(not BUDGETS[name].note for name in BUDGETS if name != "smoke")
     recipe = find_job(experiment("table2"), "full-seed3", effort("smoke")).recipe
-    assert recipe == training.recipe_for("mini", "mini-taichi", 3, generated=True)
+    assert recipe == training.recipe_for("mini-plain", "mini-taichi", 3, generated=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
 
-def tiny(_: str = "mini") -> MonkeyNetConfig:
+def tiny(_: str = "mini-plain") -> MonkeyNetConfig:
     """The small model, smaller: no run of these tests takes more than a few seconds."""
-    base = preset("mini")
+    base = preset("mini-plain")
     assert base.generator.motion is not None
     motion = replace(base.generator.motion, width=4, max_width=8, levels=3, group_blocks=0)
     return replace(

@@ -325,6 +325,15 @@ def test_a_run_stopped_among_its_motion_steps_and_resumed_equals_the_uninterrupt
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("what", ["no flow", "no loss"])
+def test_what_has_nothing_to_learn_from_motion_steps_takes_none(what: str):
+    no_flow = dataclasses.replace(TINY, generator=dataclasses.replace(TINY.generator, motion=None))
+    no_loss = dataclasses.replace(TINY, losses=LossWeights((10.0, 10.0, 1.0)))
+    config = no_flow if what == "no flow" else no_loss
+    assert new_run(dataclasses.replace(HOW, motion_first=0.5), config).recipe.motion_first == 0
+    assert new_run(dataclasses.replace(HOW, motion_first=0.5), TINY).recipe.motion_first == 0.5
+
+
 def test_the_schedule_runs_once_in_the_motion_steps_and_once_in_the_rest():
     how = Recipe(learning_rate=1e-3, schedule="cosine", motion_first=0.5, motion_rate=4e-3)
     assert [how.rate(p) for p in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([4e-3, 2.04e-3, 1e-3, 5.1e-4, 2e-5])
