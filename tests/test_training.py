@@ -288,7 +288,7 @@ def test_the_keypoints_of_motion_steps_find_what_moves():
     run.model.train()
     batch = frames[:1].repeat(2, 1, 1, 1), frames[1:].repeat(2, 1, 1, 1)
     covered = [float(motion_step(run.model, run.optimizers, *batch, CPU).losses["coverage"]) for _ in range(80)]
-    assert covered[-1] < 0.5 * covered[0]
+    assert covered[-1] < 0.7 * covered[0]
 
 
 def test_the_loop_takes_motion_steps_first_then_whole_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
