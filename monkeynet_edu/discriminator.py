@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from monkeynet_edu import geometry, motion
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.layers import as_convolutions_read, level_width
+from monkeynet_edu.layers import as_convolutions_read, gradient_as_read, level_width
 from monkeynet_edu.motion import EmbeddingConfig
 
 
@@ -44,7 +44,8 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, (H-3)/2, (W-3)/2)."""
-        return F.avg_pool2d(F.leaky_relu(self.norm(self.conv(x)), 0.2), 2)
+        normed = as_convolutions_read(self.norm(self.conv(x)))  # instance norm takes its input's format apart
+        return F.avg_pool2d(F.leaky_relu(normed, 0.2), 2)
 
 
 class Discriminator(nn.Module):
@@ -71,5 +72,5 @@ class Discriminator(nn.Module):
         features, x = [frame], as_convolutions_read(x)
         for block in self.down_blocks:
             x = block(x)
-            features.append(x)
+            features.append(gradient_as_read(x))
         return [*features, self.conv(x)]

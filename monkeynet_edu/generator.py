@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from monkeynet_edu import geometry, motion
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock, as_convolutions_read
+from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock, as_convolutions_read, gradient_as_read
 from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig, MotionNetwork
 
 Resize = Literal["nearest", "bilinear"]
@@ -146,8 +146,9 @@ class Generator(nn.Module):
             encoded: levels of the source from ``appearance_encoder``, where the same source is drawn many times.
         """
         found = self.estimate_motion(image, source, driving)
-        picture = image.contiguous(memory_format=torch.channels_last)
-        levels = self.appearance_encoder(picture) if encoded is None else encoded
+        if encoded is None:
+            encoded = self.appearance_encoder(image.contiguous(memory_format=torch.channels_last))
+        levels = [gradient_as_read(level) for level in encoded]
         levels = deform_levels(levels, found.deformation, self.config.resize)
         deformed = levels[0]
         levels = self.append_keypoints([as_convolutions_read(level) for level in levels], image, source, driving)

@@ -83,6 +83,18 @@ def as_convolutions_read(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind) if lower else x.dtype, memory_format=torch.channels_last)
 
 
+def gradient_as_read(x: Tensor) -> Tensor:
+    """The same (B, C, H, W), for a reader whose gradient comes back in another memory format: channels last again.
+
+    Warping and the losses return theirs with channels first; added to a convolution's, they would make the sum so too,
+    and all that follows slower.
+    """
+    alias = x.view_as(x)
+    if alias.requires_grad:
+        alias.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return alias
+
+
 class DownBlock(nn.Module):
     """conv3×3 → batch norm → ReLU → 2×2 average pool: (B, C_in, H, W) → (B, C_out, H/2, W/2)."""
 

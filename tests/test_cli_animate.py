@@ -244,7 +244,10 @@ def test_a_driving_clip_that_shrinks_while_it_is_shown_is_refused(place: Path) -
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of one process is read from /proc")
-def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(place: Path) -> None:
+def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # what is freed goes back at once, so the peak repeats
     side = 64
     net = MonkeyNet(dataclasses.replace(TINY, frame_size=side))
     net.save(place / "tiny.safetensors")
@@ -255,7 +258,7 @@ def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
         "peak = lambda: next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "atexit.register(lambda: print(peak()))\ncli.main()\n"
     )
-    for count in (3000, 5000):
+    for count in (1000, 3000):
         flash_film(place / "long.mp4", even(count), side=side)
         done = shell(place, program, *command("long_out.mp4", driving="long.mp4"))
         assert done.returncode == 0, done.stderr
@@ -265,4 +268,4 @@ def test_memory_does_not_grow_with_the_length_of_the_clip_and_progress_is_shown(
     # 2,000 frames more are 25 MB as bytes, and 98 MB as the numbers that the networks take.
     assert peaks[1] - peaks[0] < 15, peaks
     for phase in ("reading the motion", "drawing"):
-        assert re.search(rf"{phase}: .*/5000 .*frame/s", said), said
+        assert re.search(rf"{phase}: .*/3000 .*frame/s", said), said

@@ -44,6 +44,21 @@ def test_a_block_is_convolution_norm_leaky_relu_and_average() -> None:
     torch.testing.assert_close(block(x), y, atol=1e-6, rtol=1e-5)
 
 
+def test_gradients_of_the_features_arrive_with_channels_last() -> None:
+    model = build(DiscriminatorConfig(8, 32, 2))
+    seen: list[Tensor] = []
+
+    def watch(_: nn.Module, __: object, made: Tensor) -> None:
+        made.register_hook(seen.append)
+
+    for block in model.down_blocks:
+        block.register_forward_hook(watch)
+    out = model(picture(2, 3, 32, 32), keypoints(0, 2), keypoints(1, 2))
+    torch.stack([(x - 0.5).abs().mean() for x in out[1:]]).sum().backward()
+    assert [x.shape[1] for x in seen] == [32, 16]
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in seen)
+
+
 def test_the_first_block_alone_has_no_norm_and_the_others_learn_theirs() -> None:
     blocks = build(DiscriminatorConfig(8, 32, 3)).down_blocks
     assert isinstance(blocks[0].norm, nn.Identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import errno
 import itertools
@@ -17,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
-from monkeynet_edu import losses, training
+from monkeynet_edu import keypoints, losses, training
 from monkeynet_edu.data.pairs import NO_AUGMENTATION, Augmentation
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.discriminator import DiscriminatorConfig
@@ -195,6 +197,31 @@ def test_gradients_reach_the_detector_through_ds_heatmaps(frame: str, monkeypatc
     name = "detector.predictor.decoder.conv.weight"
     assert (whole[name] - without[name]).norm() > 1e-3 * whole[name].norm()
     assert_same_bits(*({n: g for n, g in gs.items() if n.startswith("discriminator")} for gs in (whole, without)))
+
+
+def test_gradients_lie_in_memory_as_their_weights_do_so_that_a_fused_adam_may_step_them():
+    model = a_model().float()
+    compute_gradients(model, *a_batch(), CPU)
+    assert all(p.grad.stride() == p.stride() for p in model.parameters())
+
+
+def test_a_step_draws_and_convolves_nothing_twice_over(monkeypatch: pytest.MonkeyPatch):
+    model, drawn, convolved = a_model().float(), [], []
+    plain = keypoints.gaussian_heatmap
+    monkeypatch.setattr(keypoints, "gaussian_heatmap", lambda *args: (drawn.append(args), plain(*args))[1])
+    for name, part in model.named_modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.register_forward_hook(lambda *_, name=name: convolved.append(name))
+    with FlopCounterMode(display=False) as counter:
+        compute_gradients(model, *a_batch(), CPU)
+    times = collections.Counter(convolved)
+    judges = [name for name in times if name.startswith("discriminator.")]
+    assert len(judges) == 3
+    assert all(times[name] == (2 if name in judges else 1) for name in times)  # D: once on each frame
+    assert len(drawn) <= 6  # source and driving for M and for G, driving for D on each frame
+    calls = counter.get_flop_counts()["Global"]
+    backward = calls[torch.ops.aten.convolution_backward]
+    assert backward < 2.5 * calls[torch.ops.aten.convolution]  # plain: 2; D's inputs a second time, its weights never
 
 
 def test_a_step_moves_all_three_networks_by_adams_first_step():

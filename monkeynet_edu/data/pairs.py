@@ -133,7 +133,10 @@ class PairSampler:
         """
         rng = np.random.default_rng([self.seed, 1, step])
         drawn = [self._frames(index, rng, reach) for index in self.clip_indices(step)]
-        pairs = torch.from_numpy(np.stack(drawn)).to(self.device)  # (B, 2, H, W, 3) uint8
+        pairs = torch.from_numpy(np.stack(drawn))  # (B, 2, H, W, 3) uint8
+        if self.device.type == "cuda":  # pinned, so that the copy runs while the step before is still computed
+            pairs = pairs.pin_memory()
+        pairs = pairs.to(self.device, non_blocking=pairs.is_pinned())
         images = pairs.permute(0, 1, 4, 2, 3).flatten(1, 2).float().div_(255)  # (B, 6, H, W)
         source, driving = self._augment(images, rng).chunk(2, dim=1)
         return source.contiguous(), driving.contiguous()
