@@ -20,6 +20,10 @@ from monkeynet_edu.paths import weights_path
 CPU = Device(torch.device("cpu"), "float32")
 
 
+FLOW = {"mini-taichi": 0.4, "mini-nemo": 0.5, "mini-bair": 0.5, "mini-mgif": 0.7}
+"""Bounds of the flow's error, as shares of that of no motion."""
+
+
 def every_few_frames(clip: Clip, count: int = 9) -> Clip:
     assert clip.truth is not None
     chosen = np.linspace(0, len(clip.frames) - 1, min(count, len(clip.frames))).astype(int)
@@ -29,7 +33,7 @@ def every_few_frames(clip: Clip, count: int = 9) -> Clip:
 @pytest.mark.parametrize("name", SETS)
 def test_the_flow_is_far_better_than_no_motion(name: str) -> None:
     figures = evaluate(MonkeyNet.load(weights_path(name)), [every_few_frames(c) for c in open_dataset(name, "test")], CPU)
-    assert figures["flow_epe"] <= 0.7 * figures["flow_epe_zero"]
+    assert figures["flow_epe"] <= FLOW[name] * figures["flow_epe_zero"]
     assert figures["l1_deformed_moving"] < 0.8 * figures["l1_moving_repeat_source"]
     assert figures["l1_moving"] < 0.8 * figures["l1_moving_repeat_source"]
 
@@ -59,4 +63,4 @@ def test_the_card_tells_the_command_and_the_figures(name: str) -> None:
     assert re.search(r"Seeds? 0", card)
     ratio = re.search(r"`flow_epe / flow_epe_zero` = ([\d.]+)", card)
     assert ratio is not None
-    assert float(ratio.group(1)) <= 0.7
+    assert float(ratio.group(1)) <= FLOW[name]
