@@ -46,7 +46,7 @@ from monkeynet_edu.experiments import (
     runs,
     variant_config,
 )
-from monkeynet_edu.model import Device, MonkeyNetConfig, mini_config, preset
+from monkeynet_edu.model import Device, MonkeyNetConfig, plain_mini_config, preset
 from monkeynet_edu.training import CHECKPOINT_FILE
 
 CPU = Device(torch.device("cpu"), "float32")
@@ -164,7 +164,7 @@ def changed_fields(ours: Any, theirs: Any, name: str = "") -> set[str]:
 @pytest.mark.parametrize("name", list(VARIANTS | COUNTS))
 def test_a_variant_differs_from_the_full_model_in_exactly_what_its_name_says(name: str) -> None:
     config = variant_config(name)
-    assert changed_fields(asdict(config), asdict(mini_config())) == CHANGED[name]
+    assert changed_fields(asdict(config), asdict(plain_mini_config())) == CHANGED[name]
 
 
 def test_variants_have_the_papers_values() -> None:

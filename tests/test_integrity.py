@@ -284,7 +284,7 @@ PLAIN = json.loads(TINY.to_json())
 # Fields that take any finite number, here or in what they stand for (`covariance` may be a fixed one).
 NUMBERS = (
     *("temperature", "covariance", "least_covariance", "normalisation", "background_bias"),
-    *("deformed", "adversarial", "discriminator"),
+    *("deformed", "adversarial", "discriminator", "coverage"),
 )
 
 

@@ -56,7 +56,7 @@ def test_an_answer_that_returns_nothing_hears_so(exercise: Exercise) -> None:
 
 
 def test_without_flow_is_the_variant_no_flow_and_a_pass_takes_its_place() -> None:
-    for name in ("mini", "bair"):
+    for name in ("mini-plain", "bair"):
         out = plans.without_flow(preset(name))
         assert out.generator.motion is None
         assert out == replace(preset(name), generator=out.generator, losses=out.losses)
@@ -95,7 +95,7 @@ def test_another_setting_that_changes_is_named() -> None:
 
 
 def test_what_changed_is_listed_once_each() -> None:
-    full = preset("mini")
+    full = preset("mini-plain")
     assert figures11.changed(full, full) == []
     assert figures11.changed(full, plans.without_flow(full)) == [
         "generator.motion: {…} -> None",

@@ -50,7 +50,7 @@ def _config(came: Any, tried: str) -> MonkeyNetConfig:
 
 def _odd_config() -> MonkeyNetConfig:
     """A configuration in which hardly anything is a default."""
-    full = preset("mini-absolute")
+    full = preset("mini-plain-absolute")
     detector = replace(full.detector, keypoints=7)
     generator = replace(full.generator, width=24, refinement_blocks=3, resize="nearest")
     losses = replace(full.losses, deformed=3.0, adversarial=0.5, discriminator=0.25)
@@ -77,7 +77,7 @@ def _settings(config: MonkeyNetConfig) -> dict[str, Any]:
 
 def _no_motion(f: Function) -> None:
     tried = "the configuration of our small model"
-    out = _config(f(preset("mini")), tried)
+    out = _config(f(preset("mini-plain")), tried)
     if out.generator.motion is not None:
         message = "Without a flow there is no motion network: G's setting `motion` has to be None"
         raise Violation(message, tried, "generator.motion = None", "generator.motion = MotionConfig(…)")
@@ -90,7 +90,7 @@ def _no_loss_on_it(f: Function) -> None:
 
 
 def _rest_stays(f: Function) -> None:
-    for config, tried in ((preset("mini"), "our small model"), (_odd_config(), "a model with other settings")):
+    for config, tried in ((preset("mini-plain"), "our small model"), (_odd_config(), "a model with other settings")):
         mine, right = _settings(_config(f(config), tried)), _settings(config)
         for name, value in right.items():
             if mine.get(name) != value:
@@ -145,7 +145,7 @@ ABLATION = Exercise(
         "`replace(config, generator=generator, losses=losses)`.",
     ),
     calls=lambda: (
-        Call("the configuration of our small model", (preset("mini"),)),
+        Call("the configuration of our small model", (preset("mini-plain"),)),
         Call("a configuration with hardly any default in it", (_odd_config(),)),
         Call("the published configuration for BAIR", (preset("bair"),)),
     ),
