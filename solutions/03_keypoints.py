@@ -48,11 +48,11 @@ model = MonkeyNet.load(paths.weights_path("mini-taichi"))  # on the CPU, in eval
 with torch.no_grad():
     found = model.detect(frames)  # Keypoints: mean (T, 10, 2), cov (T, 10, 2, 2)
 
-finding = "True joints sit on head, shoulders, arms and legs; several learned points crowd on the head, some lie off the body."
+finding = "True joints sit on head, shoulders, arms and legs; learned points sit on head and arms as well, two beside the chin, one on one shin only."
 figures.figure_points(frames[0], [joints[0], found.mean[0]], ["true joints", "learned keypoints"], finding)
 
 # %% [markdown]
-# The learned points are not joints, and some are odd. By the end of this lesson you will know what each of them is
+# Some of the learned points lie near joints, and some are odd. By the end of this lesson you will know what each of them is
 # doing. The road from a picture to a point has four steps, and you write them all:
 #
 # | step | what | shape |
@@ -101,8 +101,9 @@ viz.figure_heatmaps(heat[0], title="ten maps of votes for one frame")
 ex.used("spatial-softmax")
 
 # %% [markdown]
-# Each panel has its own scale; look at the largest share above it. Some maps are needles: a third of all votes on one
-# pixel. Others are fog: the largest share is a few per cent. Remember their numbers.
+# Each panel has its own scale; look at the largest share above it. Some maps are needles: a quarter of all votes on one
+# pixel. Others are fog: the largest share is below a tenth, and some have votes at the edges of the frame. Remember their
+# numbers.
 
 # %% [markdown]
 # ## 3. From votes to a point
@@ -174,7 +175,8 @@ ex.reveal(
         "All pixels vote, none is chosen: **soft-argmax is not argmax.** The point lands on nothing. Even when one "
         "peak gets 2.7 times the votes of the other, the point "
         "only leans towards it. The large ellipse is the warning: it shows how far the votes are spread (sections 4 and 6), "
-        "and a point with widely spread votes cannot be trusted. Training works against such maps, because a point on nothing moves nothing.",
+        "and a point with widely spread votes cannot be trusted. Training does not always get rid of such maps. Look back at keypoint 4: its "
+        "votes are at the top edge and at the bottom edge of the frame, and its point is beside the chin, where hardly anybody has voted.",
         figures.figure_moments(
             [two[0, 0], one_leads[0, 0]],
             ["two equal peaks", "the left one leads"],
@@ -199,7 +201,7 @@ print("mean gradient of each column:", [round(v, 3) for v in pull.mean(dim=0).to
 
 # %% [markdown]
 # ### The temperature
-# Take the logits of keypoint 3, which has a sharp peak on the head.
+# Take the logits of keypoint 0, which has a sharp peak on the head.
 
 # %%
 ex.predict(
@@ -214,7 +216,7 @@ ex.predict(
 )
 
 # %%
-sharp = 0.1 * heat[0, 3].log()  # from shares back to logits, up to a constant, which cancels
+sharp = 0.1 * heat[0, 0].log()  # from shares back to logits, up to a constant, which cancels
 at = {t: keypoints.heatmap_mean(keypoints.spatial_softmax(sharp[None, None], t))[0, 0] for t in (0.1, 10.0)}
 drift = float(at[10.0].norm() / at[0.1].norm())  # distance from the middle of the frame
 key = "same" if 0.9 < drift < 1.1 else "centre" if drift <= 0.9 else "random"
@@ -238,7 +240,7 @@ temperatures = [round(10 ** (step / 8), 3) for step in range(-16, 13)]
 widgets.slider(
     lambda index: figures.figure_temperature(sharp, [temperatures[index]]),
     [f"T = {t:g}" for t in temperatures],
-    title="Temperature of the votes of keypoint 3",
+    title="Temperature of the votes of keypoint 0",
     label="temperature",
     value=8,
 )
@@ -449,7 +451,7 @@ ex.reveal(
 # axes: with a Gaussian spread, 86 % of the votes lie inside.)
 
 # %% tags=["nbval-ignore-output"]
-finding = "Small ellipses sit on the head, slanted long ones on the forearms; several points have ellipses as large as the frame."
+finding = "Small ellipses sit on the head and on the arms, where they lie along them; the other points have ellipses as large as the figure or larger."
 two_frames = (0, 16)
 places, spreads = [found.mean[t] for t in two_frames], [found.cov[t] for t in two_frames]
 figures.figure_points(frames[0], places, [f"frame {t}" for t in two_frames], finding, spreads)
@@ -465,7 +467,7 @@ finding = "The ellipse leans from lower left to upper right, like the four pixel
 figures.figure_moments([hand], ["the map computed by hand"], finding)
 
 # %% [markdown]
-# Look at the forearms: the ellipses lie *along* them. The covariance has learned the direction of a limb, although
+# Look at the arms: the small ellipses lie *along* them. The covariance has learned the direction of a limb, although
 # nobody asked for it. The paper uses it for exactly this: Σ describes how a part is turned and how large it is, where a
 # point can only say where it is.
 
@@ -525,7 +527,10 @@ peak = heat[0].amax(dim=(1, 2), keepdim=True)
 chosen = (0, 1, 3)
 shown = [image for k in chosen for image in ((heat[0] / peak)[k], gaussians[k])]
 names = [name for k in chosen for name in (f"votes of {k}", f"Gaussian of {k}")]
-alt = "Votes of keypoints 0, 1 and 3, each beside its Gaussian: a needle stays a needle, fog becomes one large smooth blob."
+alt = (
+    "Votes of keypoints 0, 1 and 3, each beside its Gaussian: a needle stays a needle; a spot with a few votes in a far corner "
+    "becomes a long blob that leans that way; votes at the top and at the bottom edge become one tall blob."
+)
 viz.figure_images(shown, names, alt=alt)
 
 # %% [markdown]
@@ -571,20 +576,20 @@ ex.reveal(
     key,
     [
         f"{count} of 10 follow a joint:\n\n{table}",
-        "Several share one part (the head), others hold still and have huge ellipses. Those are not useless: with Σ "
-        "as large as the frame they tell the networks where the *whole figure* or the background is.",
+        "Several share one joint, others have huge ellipses. Those are not useless: with Σ as large as the frame they tell the "
+        "networks where the *whole figure* or the background is. Keypoint 7 hardly moves, and in lesson 00 it took the whole trunk along.",
         figures.figure_tracks(
             frames[0],
             [joints, found.mean],
             ["paths of the true joints", "paths of the learned keypoints"],
-            "True joints: long arcs of both hands, short paths elsewhere. Learned: paths on the head and along both "
-            "arms, and points that hardly move.",
+            "True joints: long paths of both hands, short paths elsewhere. Learned: paths of both hands, much like the true "
+            "ones, of one elbow and of the head, and short paths elsewhere.",
         ),
     ],
 )
 
 # %% [markdown]
-# No keypoint is *called* "left hand". Which one follows the hand, and whether two share the head, is decided by the
+# No keypoint is *called* "left hand". Which one follows the hand, and whether two share the chin, is decided by the
 # random start of a training. That is what "unsupervised" costs: the points have no names. What it buys: the same code
 # finds points on faces, robots and cartoon animals, where nobody has labels.
 
@@ -633,7 +638,7 @@ figures.figure_points(frames[10], [joints[10], guess[10]], ["true joints, frame 
 # 1. **Temperature.** In the cell above, add `temperature=10.0` to `DetectorConfig`. What do the first steps look like,
 #    and why does it still learn? (The network can make its logits larger. How much larger?)
 # 2. **Ablate Σ.** The paper's variant "No Σ_k" gives every keypoint the same small circle (0.01 on the diagonal). Draw
-#    the Gaussians of your character with it: the next cell. What does the model no longer see at the forearms?
+#    the Gaussians of your character with it: the next cell. What does the model no longer see at the arms?
 # 3. **Your mistake.** Submit a version of `heatmap_mean` that returns (y, x), and look at what the model would see with
 #    it (then submit the right one again):
 #    ```python
@@ -646,8 +651,8 @@ figures.figure_points(frames[10], [joints[10], guess[10]], ["true joints, frame 
 choices = {"full Σ": "full", "circle, same variance": "isotropic", "constant 0.01": 0.01}
 variants = [keypoints.heatmap_to_keypoints(heat[:1], choice) for choice in choices.values()]
 few = variants[0].mean[0].clone()
-few[[0, 4, 5, 6, 7, 8, 9]] = float("nan")  # not drawn
-finding = "The same votes described in three ways: leaning ellipses, circles of the same mean variance, equal small circles."
+few[[0, 1, 2, 4, 5, 6, 7]] = float("nan")  # not drawn
+finding = "The same votes described in three ways: ellipses, circles of the same mean variance, equal small circles."
 figures.figure_points(frames[0], [few] * 3, list(choices), finding, [variant.cov[0] for variant in variants])
 
 # %% [markdown]
@@ -669,8 +674,8 @@ ex.film(
     film,
     caption=f"{ex.character.name}, its keypoints as maps, and its first frame moved by them",
     fps=5,
-    alt="Three films side by side: the drawn character in slow motion; bright spots that follow head and arms; the first "
-    "frame redrawn so that it follows the same motion, a little blurred.",
+    alt="Three films side by side: the drawn character in slow motion; bright spots that follow head and arms, and a long one across "
+    "the chest; the first frame redrawn so that it follows the same motion, the raised arm ragged.",
 )
 
 # %% [markdown]
