@@ -91,7 +91,8 @@ def gradient_as_read(x: Tensor) -> Tensor:
     """
     alias = x.view_as(x)
     if alias.requires_grad:
-        alias.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+        format_ = torch.channels_last
+        alias.register_hook(lambda gradient: gradient.contiguous(memory_format=format_))  # type: ignore[no-untyped-call]
     return alias
 
 

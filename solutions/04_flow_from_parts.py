@@ -527,7 +527,7 @@ ex.reveal(
 #
 # ## The trained M
 #
-# The weights that come with this course were trained for hours, all networks together, and with keypoints that nobody
+# The weights that come with this course were trained for half an hour, detector and M first, then all networks together, and with keypoints that nobody
 # labelled either (lesson 03). Same pair, its own ten keypoints:
 
 # %%
@@ -544,15 +544,15 @@ print(f"error of what the generator makes of it {pasting.error(generated.predict
 viz.figure_images(
     [target[0], viz.masks_to_rgb(found.masks[0]), generated.deformed[0], generated.prediction[0]],
     ["driving", "its masks", "read by its flow", "drawn by G from it"],
-    "The trained model: soft masks over head and trunk, and sharper ones over the legs, none over the arms; the "
-    "picture read by its flow leans as the driving frame does but keeps its arms down; the generator draws pale raised "
-    "arms in their place.",
+    "The trained model: faint masks with a keypoint on the head, on both hands, along the raised arm, on hips and knees; "
+    "the picture read by its flow leans as the driving frame does and stretches its arms out, with frayed rims; the "
+    "generator draws nearly the same.",
 )
 
 # %% [markdown]
-# The legs and the trunk are read. The arms, thin and fast, M leaves to the generator, which paints them. Its picture
-# has the larger error all the same: on the arms it wins a little, but it draws the whole frame anew, wall and floor too, and loses
-# more there than it has won, since most of it had been read just as it is. Whether that is a good division of labour you can judge in lesson 05.
+# Legs, trunk and arms are read; where an arm turned, its rim is frayed. The generator repairs some of that, and its picture
+# has the larger error all the same: it draws the whole frame anew, wall and floor too, and loses more there than it has won,
+# since most of it had been read just as it is. Whether that is a good division of labour you can judge in lesson 05.
 #
 # **Investigate.** If one of your attempts was wrong, let it drive: with the sign of the displacements reversed, for
 # example,

@@ -73,8 +73,8 @@ viz.figure_images(
     ["source", "driving", "source read through the true flow", "drawn by G"],
 ).with_alt(
     "Source: a person with arms down. Driving: the person leans left with one arm raised. Read through the true flow, the "
-    "arm is raised but ghosts of arm, head and body remain. Drawn by G there are no ghosts, and the arms are a little "
-    "blobby."
+    "arm is raised but ghosts of arm, head and body remain. Drawn by G there are no ghosts, and the hands are a little "
+    "soft."
 )
 
 # %% [markdown]
@@ -113,10 +113,10 @@ ex.reveal(
     [
         f"Where the body should be, the difference to the driving frame is {error(still, body):.2f}; for the source "
         f"itself it is {error(source, body):.2f}. Where the arms should be it is {error(still, arms):.2f}, for the source "
-        f"{error(source, arms):.2f}. So the arms were painted, at the place that the heatmaps name, and the body stayed: "
-        "the decoder copies what comes through the skips, and they show it where it was.",
+        f"{error(source, arms):.2f}. At the places that the heatmaps name there is hardly more than a pale shape of arms, and "
+        "everything else stayed: the decoder copies what comes through the skips, and they show it where it was.",
         viz.figure_images([driving[0], generated[0], still[0]], ["driving", "G", "G, deformation switched off"]).with_alt(
-            "With the deformation switched off, the person stands upright as in the source, with two extra arm-like blobs "
+            "With the deformation switched off, the person stands upright as in the source, with two pale arm-like shapes "
             "where the driving arms would be; with it, the body leans as it should."
         ),
     ],
@@ -265,7 +265,7 @@ for name, picture in versions.items():
     print(f"{name:13} moved: difference to the driving frame {error(picture, torch.ones(64, 64, dtype=torch.bool)):.3f}")
 viz.figure_images([picture[0] for picture in versions.values()], list(versions)).with_alt(
     "All levels moved: a clean person. Picture only: the person is torn between two poses, patchy and grey. Features "
-    "only: a pale ghost of the unmoved picture beside the moved person. None: the old pose with blobs for arms."
+    "only: a pale ghost of the unmoved picture beside the moved person. None: the old pose, with pale shapes beside it where arms should be."
 )
 
 # %% [markdown]
@@ -323,16 +323,15 @@ ex.reveal(
     [
         f"The difference on the arms is {on_arms:.2f}. Compared with all that G has, the error grows by "
         + ", ".join(f"{value:.3f} ({name})" for name, value in worse.items())
-        + ". Look at what the deformation alone reads: the body arrives, and **the arms do not**. This model carries "
-        "large things by warping and paints thin, fast ones from the heatmaps. Nobody told it to; that is how its two "
-        "networks have shared the work.",
+        + ". Look at what the deformation alone reads: body **and arms** arrive, the arms a little frayed. This model "
+        "carries nearly everything by warping, and the heatmaps add the last touches where things are thin and fast. "
+        "Nobody told it to; that is how its two networks have shared the work.",
         viz.figure_images(
             [driving[0], read_only[0], blind[0], generated[0]],
             ["driving", "source read through M's deformation", "G without heatmaps", "G"],
         ).with_alt(
-            "Read through M's deformation, the person leans as in the driving frame, but of the arms there are only "
-            "thin remains, hanging down. Without heatmaps G draws the same. With heatmaps, G paints arms in their right "
-            "places."
+            "Read through M's deformation, the person leans as in the driving frame and both arms are stretched out, a "
+            "little frayed. G without heatmaps draws nearly the same; with them the arms are a little fuller."
         ),
     ],
 )
@@ -570,8 +569,7 @@ ex.film(
     f"{ex.character.name} from one picture: read through the true flow, read through M's flow, drawn by G.",
     fps=8,
     alt=f"Three films of {ex.character.name} side by side: with the true flow ghosts stay behind; with M's flow there are "
-    "no ghosts, but of the arms only thin remains are left; drawn by G, body and arms move and the wall behind them is "
-    "whole.",
+    "no ghosts, and arms that are a little frayed; drawn by G, body and arms move and the wall behind them is whole.",
 )
 
 # %% [markdown]
@@ -580,7 +578,7 @@ ex.film(
 # - A skip connection brings details to where they **were**. Deformed skips bring them to where they **are**.
 # - One deformation serves all levels, resized. Its values are places in [-1, 1] and **stay as they are**.
 # - Resizing by `nearest` shifts the lattice; bilinear with aligned corners keeps it.
-# - The decoder also reads heatmaps at every level; our small model paints its arms from them.
+# - The decoder also reads heatmaps at every level; our small model needs them for little, once its flow is good.
 # - What the source does not show must be invented. A true flow cannot; $M$ and $G$ learn to, together.
 #
 # ### Symbols
@@ -596,8 +594,8 @@ ex.film(
 #
 # ## To discuss
 #
-# 1. Our $M$ removes arms from the picture that it reads, and $G$ paints them anew. When is that division of labour good,
-#    and what does it do to a tattoo on a forearm?
+# 1. Our $M$ reads arms from where they hung. Another one might erase them, and leave $G$ to paint them anew from the
+#    heatmaps: when is that division of labour good, and what does it do to a tattoo on a forearm?
 # 2. The generator gets the source, the deformation and the heatmaps. Could it *see* that a pixel is uncovered? What would
 #    you add to tell it? (Later models, such as the First Order Motion Model, predict an occlusion map.)
 # 3. Could one warp only the deepest level and let the decoder work out the rest?

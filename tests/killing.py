@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -203,10 +204,15 @@ class Events:
             return
         self.seen += 1
         if self.record is not None:
-            self.record.write(f"{event} {Path(str(name)).name}\n")
+            self.record.write(f"{event} {without_number(Path(str(name)).name)}\n")
             self.record.flush()
         if self.seen == self.last:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def without_number(name: str) -> str:
+    """``X.part`` for every name that a file X may have while it is being written (``files.partial_name``)."""
+    return re.sub(r"^\.(.+)\.\d+-[0-9a-f]+\.part$", r"\1.part", name)
 
 
 def deaths_at_events(place: Path, steps: int = 48) -> dict[str, object]:
@@ -267,7 +273,7 @@ def half_written(place: Path, steps: int = 4) -> dict[str, object]:
             folder = place / f"{name}-{lives}"
             begun(folder, steps)
             code = ended(sitting(folder, steps, limited(size - 9, lives)))
-            parts = {path.name: path.stat().st_size for path in folder.glob("*.part")}
+            parts = {without_number(path.name): path.stat().st_size for path in folder.glob("*.part")}
             left = {"left": digests(folder), "parts": parts, "limit": size - 9, "code": code}
             finish(folder, steps)
             runs.append({"file": name, "lives": lives, **left, **state(folder)})
