@@ -149,7 +149,7 @@ print(f"absolute: {error(absolute):.1f} pixels off; relative: {error(relative):.
 figures.figure_films(
     {"relative": relative.prediction, "true target": target},
     shown,
-    "Relative transfer beside the true target: same place and build; the hands follow, the forearms fade.",
+    "Relative transfer beside the true target: same place and build, and the arms follow; one that stretches far out is frayed.",
 )
 
 # %%
@@ -268,8 +268,8 @@ ex.reveal(
         figures.figure_films(
             {"Pip's film": film, "from frame 0": broken.prediction},
             shown,
-            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: arms and legs are pulled off "
-            "their places, and hands fly loose.",
+            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: the raised arm is pulled "
+            "up once more and frays, and the body leans out of its place.",
         ),
     ],
 )
