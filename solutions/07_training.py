@@ -88,7 +88,8 @@ ex.predict(
 # place they jump from one side to the other. So the rate falls. The paper drops it to a tenth once, after two thirds. Our
 # small models follow half a cosine: slow to fall at first, fast in the middle, slow again at the end,
 # $$\eta(p) = \eta_0\,\bigl(0.02 + 0.98\,\tfrac{1 + \cos \pi p}{2}\bigr),$$
-# where $p$ is the share of the training that is done.
+# where $p$ is the share of the training that is done. (The shipped models follow it twice: once while Δ and M learn alone, from
+# 2e-3, for the first two fifths of the training, then once more while all learn together.)
 #
 # **By hand.** After a third, $\cos\frac{\pi}{3} = ½$, the wave is ¾, the rate $0.02 + 0.98 · ¾ = 0.755$ of the first one.
 # Half way it is 0.51, at the end 0.02.
@@ -528,7 +529,8 @@ ex.reveal(
 # monkeynet-edu train --data mini-taichi --minutes 30 --out runs/mine
 # ```
 #
-# Press Ctrl-C, and go on with the same command and `--resume`: it is the loop, the checkpoint and the monitor of this lesson.
+# For the first two fifths of it Δ and M learn alone: look at the deformed frames then, for G has not begun. Press Ctrl-C, and go on with
+# the same command and `--resume`: it is the loop, the checkpoint and the monitor of this lesson.
 
 # %% [markdown]
 # ## 8. Your character, at three ages of the model
