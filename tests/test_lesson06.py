@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -64,6 +65,17 @@ def test_two_phases_give_the_gradients_and_terms_of_the_librarys_step() -> None:
     for mine, right in zip(one.keypoints, other.keypoints, strict=True):
         assert torch.equal(mine.mean, right.mean)
         assert not mine.mean.requires_grad
+
+
+def test_coverage_is_all_that_the_librarys_step_adds_to_the_two_phases() -> None:
+    ours, source, driving = a_model()
+    ours.config = replace(ours.config, losses=replace(ours.config.losses, coverage=2.0))
+    theirs = copy.deepcopy(ours)
+    one, other = two_phase_gradients(ours, source, driving, CPU), training.compute_gradients(theirs, source, driving, CPU)
+    assert set(other.losses) - set(one.losses) == {"coverage"}
+    for part in ("generator", "discriminator"):  # the term is of the keypoints alone, so only Δ feels it
+        torch.testing.assert_close(gradients(getattr(ours, part)), gradients(getattr(theirs, part)), rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(gradients(ours.detector), gradients(theirs.detector))
 
 
 def test_a_pass_of_the_two_phases_drives_the_librarys_training_step() -> None:

@@ -23,6 +23,8 @@ from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig
 from monkeynet_edu.training import StepResult, detect_pair
 
 IMPORTS = """\
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
