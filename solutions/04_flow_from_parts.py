@@ -527,7 +527,7 @@ ex.reveal(
 #
 # ## The trained M
 #
-# The weights that come with this course were trained for half an hour, detector and M first, then all networks together, and with keypoints that nobody
+# The weights that come with this course were trained for half an hour, Δ and M first, and with keypoints that nobody
 # labelled either (lesson 03). Same pair, its own ten keypoints:
 
 # %%
@@ -544,15 +544,16 @@ print(f"error of what the generator makes of it {pasting.error(generated.predict
 viz.figure_images(
     [target[0], viz.masks_to_rgb(found.masks[0]), generated.deformed[0], generated.prediction[0]],
     ["driving", "its masks", "read by its flow", "drawn by G from it"],
-    "The trained model: faint masks with a keypoint on the head, on both hands, along the raised arm, on hips and knees; "
-    "the picture read by its flow leans as the driving frame does and stretches its arms out, with frayed rims; the "
-    "generator draws nearly the same.",
+    "The trained model: soft masks over head and trunk, faint ones over the legs, and small clear ones on both hands and "
+    "the right forearm; the picture read by its flow leans and holds its arms as the driving frame does, but the wall "
+    "shows through the raised sleeve; the generator draws the same with the sleeve partly filled.",
 )
 
 # %% [markdown]
-# Legs, trunk and arms are read; where an arm turned, its rim is frayed. The generator repairs some of that, and its picture
-# has the larger error all the same: it draws the whole frame anew, wall and floor too, and loses more there than it has won,
-# since most of it had been read just as it is. Whether that is a good division of labour you can judge in lesson 05.
+# Legs, trunk and arms are read: the hands have keypoints and masks of their own. Only the sleeve of the raised arm, which moved
+# farthest and turned, comes out full of holes, and the generator paints some of them over. Its picture
+# has the larger error all the same: on the arms it wins a little, but it draws the whole frame anew, wall and floor too, and loses
+# more there than it has won, since most of it had been read just as it is. Whether that is a good division of labour you can judge in lesson 05.
 #
 # **Investigate.** If one of your attempts was wrong, let it drive: with the sign of the displacements reversed, for
 # example,
@@ -584,8 +585,8 @@ ex.film(
     fps=4,
     caption=f"{ex.character.name}: the original, one frame moved by true parts, and one frame moved by the trained model.",
     alt="Three films side by side. The original moves through a slow movement; in the middle the same still is moved patch by patch, "
-    "with its first outline left standing behind it; on the right the trained model draws the whole movement, a little "
-    "blurred.",
+    "with its first outline left standing behind it; on the right the trained model draws the whole movement, arms and "
+    "all, the raised sleeve a little patchy.",
 )
 
 # %% [markdown]

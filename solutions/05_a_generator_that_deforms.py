@@ -73,12 +73,12 @@ viz.figure_images(
     ["source", "driving", "source read through the true flow", "drawn by G"],
 ).with_alt(
     "Source: a person with arms down. Driving: the person leans left with one arm raised. Read through the true flow, the "
-    "arm is raised but ghosts of arm, head and body remain. Drawn by G there are no ghosts, and the hands are a little "
-    "soft."
+    "arm is raised but ghosts of arm, head and body remain. Drawn by G there is a faint trace of the old hand beside the "
+    "hips and no other ghost, and the arms are a little frayed."
 )
 
 # %% [markdown]
-# $G$ draws the person without ghosts, if not quite as crisply. How? Let us take away from it what it has, one thing after
+# $G$ draws the person as good as without ghosts, if not quite as crisply. How? Let us take away from it what it has, one thing after
 # the other. First the motion: every level of the U-Net is read at the lattice, so its skip connections stay where they are.
 # The decoder still gets all its heatmaps, which tell it where the keypoints *should* be.
 
@@ -88,7 +88,7 @@ ex.predict(
     "The deformation is switched off; the heatmaps still say where the keypoints go. What does G draw?",
     {
         "driving": "the driving pose: the heatmaps say where everything has to be",
-        "source": "the source as it was: without motion nothing can change",
+        "source": "the source pose: what the skips bring stays where it was",
         "both": "a mixture: some parts where they were, others where they should be",
     },
 )
@@ -113,11 +113,12 @@ ex.reveal(
     [
         f"Where the body should be, the difference to the driving frame is {error(still, body):.2f}; for the source "
         f"itself it is {error(source, body):.2f}. Where the arms should be it is {error(still, arms):.2f}, for the source "
-        f"{error(source, arms):.2f}. At the places that the heatmaps name there is hardly more than a pale shape of arms, and "
-        "everything else stayed: the decoder copies what comes through the skips, and they show it where it was.",
+        f"{error(source, arms):.2f}. At the places that the heatmaps name something was painted, in pale strokes and in no "
+        "arm's colour; body and arms stayed: the decoder copies what comes through the skips, and they show it where it "
+        "was.",
         viz.figure_images([driving[0], generated[0], still[0]], ["driving", "G", "G, deformation switched off"]).with_alt(
-            "With the deformation switched off, the person stands upright as in the source, with two pale arm-like shapes "
-            "where the driving arms would be; with it, the body leans as it should."
+            "With the deformation switched off, the person stands upright as in the source, arms down, with pale strokes "
+            "where the driving arms would be; with it, the body leans and the arms are out as they should."
         ),
     ],
 )
@@ -238,7 +239,7 @@ viz.figure_images(
     [f"level {i}" for i in range(3)] + [f"level {i}, moved" for i in range(3)],
 ).with_alt(
     "The first three levels of the encoder, then the same read through the deformation: on all of them the body leans to "
-    "the left."
+    "the left and the arms are stretched out."
 )
 
 # %%
@@ -264,8 +265,9 @@ versions = {
 for name, picture in versions.items():
     print(f"{name:13} moved: difference to the driving frame {error(picture, torch.ones(64, 64, dtype=torch.bool)):.3f}")
 viz.figure_images([picture[0] for picture in versions.values()], list(versions)).with_alt(
-    "All levels moved: a clean person. Picture only: the person is torn between two poses, patchy and grey. Features "
-    "only: a pale ghost of the unmoved picture beside the moved person. None: the old pose, with pale shapes beside it where arms should be."
+    "All levels moved: a clean person. Picture only: the person is torn between two poses, patchy and pale. Features "
+    "only: a pale ghost of the unmoved picture beside the moved person. None: the old pose, with pale strokes where the "
+    "arms should be."
 )
 
 # %% [markdown]
@@ -323,15 +325,16 @@ ex.reveal(
     [
         f"The difference on the arms is {on_arms:.2f}. Compared with all that G has, the error grows by "
         + ", ".join(f"{value:.3f} ({name})" for name, value in worse.items())
-        + ". Look at what the deformation alone reads: body **and arms** arrive, the arms a little frayed. This model "
-        "carries nearly everything by warping, and the heatmaps add the last touches where things are thin and fast. "
-        "Nobody told it to; that is how its two networks have shared the work.",
+        + ". Look at what the deformation alone reads: the body arrives, and **so do the arms**. This model carries "
+        "its parts by warping; what the heatmaps add are touches where thin, fast things came out badly. Nobody told it to; "
+        "that is how its two networks have shared the work.",
         viz.figure_images(
             [driving[0], read_only[0], blind[0], generated[0]],
             ["driving", "source read through M's deformation", "G without heatmaps", "G"],
         ).with_alt(
-            "Read through M's deformation, the person leans as in the driving frame and both arms are stretched out, a "
-            "little frayed. G without heatmaps draws nearly the same; with them the arms are a little fuller."
+            "Read through M's deformation, the person leans and holds the arms as in the driving frame, their rims "
+            "frayed and a trace of the old hand beside the hips. Without heatmaps G draws nearly the same. With heatmaps, "
+            "the raised arm is a little lighter and its outline clearer."
         ),
     ],
 )
@@ -394,7 +397,7 @@ ex.reveal(
     f"{', '.join(f'{n} {v:.3f}' for n, v in zip(names, table[1], strict=True))}. The *true* flow is the best where there "
     "is something to read, and the worst where there is not: truth does not know what was hidden. M was never shown a "
     "true flow. It was trained to help G draw, and it has learned to read *other pieces of wall* for the wall that is "
-    "missing. G repairs the rest.",
+    "missing. That leaves G little to repair.",
 )
 
 # %%
@@ -404,8 +407,8 @@ viz.figure_images(
     [driving[0], ~seen * 1.0, *(viz.error_map(p[0] * hidden, driving[0] * hidden) for p in candidates)],
     ["driving", "white: not in the source", "error there: true flow", "error there: M's flow", "error there: G"],
 ).with_alt(
-    "Errors on the uncovered pixels alone: bright all over the ghost for the true flow, mostly dark for M's flow, darkest "
-    "for what G draws."
+    "Errors on the uncovered pixels alone: bright all over the ghost for the true flow; for M's flow dark but for thin lines "
+    "along the trunk and under the raised arm; for what G draws much the same, a little darker there."
 )
 
 # %% [markdown]
@@ -422,8 +425,8 @@ viz.figure_images([driving[0], generated[0], with_truth[0]], ["driving", "G, M's
 )
 
 # %% [markdown]
-# Better where there is something to read, and full of ghosts elsewhere: *this* $G$ never had to remove ghosts, because its
-# $M$ left it none. A part of a network can only be judged together with those it grew up with.
+# A little better where there is something to read, and full of ghosts elsewhere: *this* $G$ hardly ever had to remove ghosts,
+# because its $M$ left it next to none. A part of a network can only be judged together with those it grew up with.
 
 # %% [markdown]
 # ## Train one yourself
@@ -550,7 +553,7 @@ sticker[..., 33:37, 29:34] = torch.tensor([1.0, 0.1, 0.8])[:, None, None]
 kp_sticker = model.detect(sticker)
 with_sticker = G(sticker, kp_sticker, kp_driving).prediction
 viz.figure_images([sticker[0], with_sticker[0]], ["source with a sticker", "drawn by G"]).with_alt(
-    "A pink sticker on the chest of the source; in the picture drawn by G it sits on the chest of the leaning person: the "
+    "A pink sticker on the belly of the source; in the picture drawn by G it sits on the belly of the leaning person: the "
     "warp carried it along."
 )
 
@@ -568,8 +571,9 @@ ex.film(
     torch.cat([through_truth, made.deformed, made.prediction], dim=3),
     f"{ex.character.name} from one picture: read through the true flow, read through M's flow, drawn by G.",
     fps=8,
-    alt=f"Three films of {ex.character.name} side by side: with the true flow ghosts stay behind; with M's flow there are "
-    "no ghosts, and arms that are a little frayed; drawn by G, body and arms move and the wall behind them is whole.",
+    alt=f"Three films of {ex.character.name} side by side: with the true flow ghosts stay behind; with M's flow body and "
+    "arms move and there are no ghosts, but the wall shows through the raised sleeve; drawn by G, the sleeve is partly "
+    "filled, and the wall behind is whole.",
 )
 
 # %% [markdown]
@@ -578,7 +582,7 @@ ex.film(
 # - A skip connection brings details to where they **were**. Deformed skips bring them to where they **are**.
 # - One deformation serves all levels, resized. Its values are places in [-1, 1] and **stay as they are**.
 # - Resizing by `nearest` shifts the lattice; bilinear with aligned corners keeps it.
-# - The decoder also reads heatmaps at every level; our small model needs them for little, once its flow is good.
+# - The decoder also reads heatmaps at every level; our small model touches up its arms with them.
 # - What the source does not show must be invented. A true flow cannot; $M$ and $G$ learn to, together.
 #
 # ### Symbols
@@ -594,8 +598,8 @@ ex.film(
 #
 # ## To discuss
 #
-# 1. Our $M$ reads arms from where they hung. Another one might erase them, and leave $G$ to paint them anew from the
-#    heatmaps: when is that division of labour good, and what does it do to a tattoo on a forearm?
+# 1. Our $M$ carries the arms, and $G$ touches them up. Another $M$ might drop them from the picture that it reads, and leave
+#    it to $G$ to paint them anew. When would that be good, and what would it do to a tattoo on a forearm?
 # 2. The generator gets the source, the deformation and the heatmaps. Could it *see* that a pixel is uncovered? What would
 #    you add to tell it? (Later models, such as the First Order Motion Model, predict an occlusion map.)
 # 3. Could one warp only the deepest level and let the decoder work out the rest?
