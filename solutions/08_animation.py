@@ -256,20 +256,21 @@ broken = animation.animate(model, picture, film, ex.device, Transfer("relative",
 arm = int((source.mean - raised.mean)[0, :, 1].argmax())  # the keypoint that is higher than at rest (y points down)
 lifted = (raised.mean[0, arm, 1] - broken.moved.mean[:, arm, 1]) * PIXELS  # (T,), above its place in the picture
 up, down = float(lifted.max()), float(-lifted.min())
+leaves = ", out of the picture," if float(broken.moved.mean[:, arm, 1].min()) < -1 else ""
 key = "stays" if max(up, down) < 4 else "double" if up > down else "follows"
 ex.reveal(
     "arms-up",
     key,
     [
         "Equation 10 adds Pip's movement *since frame 0*. At frame 0 that is zero, so the arm stays up; as Pip's arm "
-        f"rises, yours rises **again**: its keypoint goes up by {up:.0f} pixels more, and never comes down by more than "
+        f"rises, yours rises **again**: its keypoint goes up by {up:.0f} pixels more{leaves} and never comes down by more than "
         f"{down:.0f}. The keypoints end up {error(broken):.1f} pixels from the true ones on average "
         f"(with the first picture it was {error(relative):.1f}).",
         figures.figure_films(
             {"Pip's film": film, "from frame 0": broken.prediction},
             shown,
-            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: the raised arm is pulled "
-            "up once more and frays, and the body leans out of its place.",
+            "Below Pip's film: a picture with a raised arm, animated relative to frame 0: the raised arm does not "
+            "come down; it frays and loses its hand, and the body leans out of its place.",
         ),
     ],
 )
@@ -354,12 +355,13 @@ ex.reveal(
     key,
     [
         f"{error(broken):.1f} pixels from frame 0, **{error(repaired):.1f}** from frame {best}. At the beginning of the "
-        f"film Pip's arm is lower than in frame {best}, so your character's arm comes *down* first.",
+        f"film Pip's arm is lower than in frame {best}, so your character's arm comes *down* first. (It is smeared there: "
+        "no keypoint has a longer way to go.)",
         figures.figure_films(
             {"from frame 0": broken.prediction, f"from frame {best}": repaired.prediction, "true target": target},
             shown,
-            "The same picture animated from two references: torn from frame 0, close to the true target from the frame "
-            "that fits best.",
+            "The same picture animated from two references. From frame 0 the arm stays up and the body leans; from the "
+            "frame that fits best all is close to the true target, but for the arm that comes down, which is smeared.",
         ),
     ],
 )
