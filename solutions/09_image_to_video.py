@@ -605,7 +605,7 @@ ex.reveal(
     [
         f"Mean future: {mean_gap:.2f} pixels off. One of the five: {any_gap:.2f} on average. The best of five: **{best_gap:.2f}**. "
         f"They go {', '.join(f'{amplitude(f):.1f}' for f in futures)} pixels; real films go {goes['real']:.1f}, the mean future "
-        f"{goes['predicted']:.1f}. Who is judged by the mean error alone had better not move. (And mind the *best of five*: it is "
+        f"{goes['predicted']:.1f}. Who is judged by the mean error alone had better move less. (And mind the *best of five*: it is "
         "chosen by somebody who knows the truth. It says that the truth is *among* the futures, not that we could pick it.)",
         figures.figure_trails(
             still_picture,
@@ -665,8 +665,8 @@ ex.map()
 # - **AᵀA** is symmetric and positive semi-definite, because $v^\top A^\top Av = |Av|^2$. A·A need be neither.
 # - A **masked loss** counts what is there, in the sum and in the divisor.
 # - A loss under teacher forcing does not tell how good a film is.
-# - One picture has many futures. **The best single answer is their middle, and the middle hardly moves.** Several futures,
-#   of which only the best is corrected, may commit themselves; on average they are further from the truth, and look like it.
+# - One picture has many futures. **The best single answer is their middle, and the middle moves less than they do.** Several
+#   futures, of which only the best is corrected, may commit themselves; on average they are further from the truth, and look like it.
 #
 # ## To discuss
 # 1. A weather forecast says *30 % rain*. Which of our two forms is more like it?
