@@ -37,6 +37,17 @@ def cut(frames: Frames, length: int) -> Iterator[Frames]:
     return (frames[start : start + length] for start in range(0, len(frames), length))
 
 
+def assert_same_clip(parts: Frames, whole: Frames, *, lossy: bool) -> None:
+    """Equal, or as close as an encoder that need not repeat itself on every processor brings the same frames."""
+    assert parts.shape == whole.shape
+    if not lossy:
+        assert np.array_equal(parts, whole)
+        return
+    apart = np.abs(parts[:, None].astype(float) - whole[None]).mean((2, 3, 4))  # (T, T): each frame against each
+    assert (apart.diagonal() <= 0.5).all()
+    assert (apart.argmin(1) == np.arange(len(whole))).all()
+
+
 def turned(path: Path) -> Path:
     """Writes into a film of 24x24 that it is to be shown a quarter turn clockwise."""
     data = bytearray(path.read_bytes())
@@ -129,7 +140,7 @@ def test_a_clip_written_in_blocks_is_the_clip_written_whole(tmp_path: Path, name
     whole = read_video(write_video(tmp_path / "whole" / name, frames, 12.5))
     assert write_blocks(tmp_path / "parts" / name, cut(frames, length), 12.5, length=13) == 13
     parts = read_video(tmp_path / "parts" / name)
-    assert np.array_equal(parts.frames, whole.frames)
+    assert_same_clip(parts.frames, whole.frames, lossy=name.endswith((".mp4", ".mov", ".m4v")))
     assert parts.fps == whole.fps
     assert [path.name for path in (tmp_path / "parts").iterdir()] == [name]
 
@@ -138,7 +149,7 @@ def test_an_odd_film_written_in_blocks_grows_by_the_same_pixel(tmp_path: Path) -
     frames = walking_dot(5, 23, 31)
     whole = read_video(write_video(tmp_path / "whole.mp4", frames)).frames
     write_blocks(tmp_path / "parts.mp4", cut(frames, 2), length=5)
-    assert np.array_equal(read_video(tmp_path / "parts.mp4").frames, whole)
+    assert_same_clip(read_video(tmp_path / "parts.mp4").frames, whole, lossy=True)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.png", "folder"])

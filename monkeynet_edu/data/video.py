@@ -600,8 +600,9 @@ def _write_h264(path: Path, frames: Frames, fps: float) -> None:
     frames = even_sides(frames)
     with av.open(str(path), "w", options=FILM_OPTIONS) as container:
         stream = add_h264(container, frames, fps)
-        for frame in frames:
+        for number, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture.pts, picture.time_base = number, 1 / stream.codec_context.rate
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
@@ -739,6 +740,7 @@ def check_stackable(path: Path, count: int, height: int, width: int) -> None:
         raise UserError(
             f"{path.name}: expected at most {_MAX_JPEG_SIDE} pixels of width in JPEG, came {count * width}; write .png"
         )
+
 
 def _write_folder(path: Path, frames: Frames, fps: float) -> None:
     path.mkdir()
