@@ -28,6 +28,7 @@ from monkeynet_edu.paths import expanded
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from monkeynet_edu.baselines import Rival, RivalConfig
     from monkeynet_edu.data.datasets import Clip
     from monkeynet_edu.data.video import Frames, Video
     from monkeynet_edu.doctor import Finding
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.metrics import Evaluation
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.prediction import Predictor
-    from monkeynet_edu.training import Budget, Recipe, Report, Run
+    from monkeynet_edu.training import AnyRun, Budget, Recipe, Report
 
 Fit = Literal["crop", "pad"]
 SplitName = Literal["train", "test", "all"]
@@ -46,6 +47,8 @@ ClipFormat = Literal["png", "jpg", "gif", "webp", "mp4", "mov", "folder"]
 
 _SETS = "mini-nemo, mini-taichi, mini-bair, mini-mgif"
 _PRESETS = "shapes, actions, nemo, taichi, bair, mgif, mini, mini-absolute, mini-plain, mini-plain-absolute"
+_RIVALS = "x2face, mocogan, cmmnet, sv2p"
+_WHOLE_CLIPS = 300  # of a miniature, for those that learn from windows: 120 MB of frames
 _LENGTH, _TRANSFER = "Length (one of them)", "Transfer"
 _MOST_SEED = 2**62
 _MOST_PREDICTED = 5000  # frames of all films together: each takes 150 kB on its way
@@ -111,7 +114,12 @@ PrecisionOption = Annotated[
 RunFolder = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/<data>")]
 TrainPreset = Annotated[
     str | None,
-    typer.Option("--preset", help=f"Configuration and recipe: {_PRESETS}.", metavar="PRESET", show_default="mini"),
+    typer.Option(
+        "--preset",
+        help=f"Configuration and recipe: {_PRESETS}; or a rival: {_RIVALS}.",
+        metavar="PRESET",
+        show_default="mini",
+    ),
 ]
 Steps = Annotated[int | None, typer.Option("--steps", help="How many steps in all.", rich_help_panel=_LENGTH)]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="How many minutes in all.", rich_help_panel=_LENGTH)]
@@ -257,6 +265,23 @@ def resolve_model(model: str | None, preset: str | None, data: str | None = None
     return MonkeyNet.from_official(path, preset)
 
 
+def resolve_rival(model: str | None) -> Rival | None:
+    """The rival that ``--model`` names: shipped weights as in ``x2face-mini-taichi``, a run folder or a file; else None.
+
+    Raises:
+        UserError: a rival's weights that are damaged.
+    """
+    from monkeynet_edu import baselines
+
+    if model is None:
+        return None
+    name, _, data = model.partition("-")
+    if name in baselines.RIVALS and data in baselines.RIVALS[name].shipped:
+        return baselines.shipped(name, data)
+    path = expanded(model)
+    return baselines.load(path) if kind_of(path) != "nothing" and baselines.is_rival(path) else None
+
+
 def _is_safetensors(path: Path) -> bool:
     """By its ending, or by its first bytes: a length (8 bytes), then JSON."""
     check_file(path, "a run folder or a file of weights")
@@ -327,18 +352,61 @@ def demo(
 # --------------------------------------------------------------------------------------------------------------- train
 
 
-def _training_config(data: str, preset: str | None, size: int | None) -> tuple[str, MonkeyNetConfig]:
-    """Preset's name and configuration, at the frame size wanted."""
+def _training_config(data: str, preset: str | None, size: int | None) -> tuple[str, MonkeyNetConfig | RivalConfig]:
+    """Preset's name and configuration, at the frame size wanted; the name of a rival counts as a preset."""
     from dataclasses import replace
 
+    from monkeynet_edu.baselines.registry import RIVALS, config_of
+    from monkeynet_edu.model import PRESETS
     from monkeynet_edu.model import preset as preset_config
 
     name = preset or ("mini-absolute" if data == "mini-mgif" else "mini")
-    config = preset_config(name)
+    if name not in RIVALS and name not in PRESETS:
+        raise unknown_name("preset", name, (*PRESETS, *RIVALS))
+    config = config_of(name) if name in RIVALS else preset_config(name)
     if size is not None:
         config.check_frame_size(size)
         config = replace(config, frame_size=size)
     return name, config
+
+
+def _recipe(name: str, data: str, seed: int, batch_size: int | None) -> Recipe:
+    """How a preset or a rival is trained."""
+    from dataclasses import replace
+
+    from monkeynet_edu import baselines
+    from monkeynet_edu.data.datasets import MINIATURES
+    from monkeynet_edu.training import recipe_for
+
+    known = baselines.recipe_for if name in baselines.RIVALS else recipe_for
+    recipe = known(name, data, seed, data in MINIATURES)
+    return recipe if batch_size is None else replace(recipe, batch_size=_positive("--batch-size", batch_size))
+
+
+def _started(
+    config: MonkeyNetConfig | RivalConfig,
+    name: str,
+    recipe: Recipe,
+    title: str,
+    where: Device,
+    clips: Sequence[Clip],
+    plant: str | None,
+) -> tuple[AnyRun[Any, Any, Any], Sequence[Clip]]:
+    """A new training and its clips, with a planted fault where one is asked for."""
+    from monkeynet_edu import baselines
+    from monkeynet_edu.model import MonkeyNetConfig
+    from monkeynet_edu.monitor import plant as plant_of
+    from monkeynet_edu.training import sabotage, start
+
+    if not isinstance(config, MonkeyNetConfig):
+        if plant is not None:
+            raise UserError(
+                f"--plant {plant}: expected a preset of Monkey-Net, got {name}, whose parts are others; drop one"
+            )
+        return baselines.start(name, recipe, title, where, config), clips
+    if plant is None:
+        return start(config, recipe, title, where), clips
+    return sabotage(plant_of(plant), config, recipe, clips, title, where)
 
 
 def _check_training_clips(clips: Sequence[Clip]) -> None:
@@ -353,11 +421,17 @@ def _check_training_clips(clips: Sequence[Clip]) -> None:
             )
 
 
-def _training_clips(data: str, config: MonkeyNetConfig, recipe: Recipe, fit: Fit) -> Sequence[Clip]:
+def _training_clips(
+    data: str, name: str, config: MonkeyNetConfig | RivalConfig, recipe: Recipe, fit: Fit
+) -> Sequence[Clip]:
     """The training split, every clip looked at; a miniature's clips are generated and need no look."""
+    from monkeynet_edu.baselines.registry import takes_windows
     from monkeynet_edu.data.datasets import MINIATURES, open_dataset
 
-    clips = open_dataset(data, "train", size=config.frame_size, seed=recipe.seed, fit=fit)
+    if takes_windows(name):
+        clips = _whole_clips(data, _WHOLE_CLIPS, recipe.seed, fit, config.frame_size)
+    else:
+        clips = open_dataset(data, "train", size=config.frame_size, seed=recipe.seed, fit=fit)
     if len(clips) < recipe.batch_size:
         raise UserError(
             f"{data}: expected at least {recipe.batch_size} training clips, one for each pair of a batch, got "
@@ -391,10 +465,11 @@ def _budget(steps: int | None, minutes: float | None, epochs: int | None, clips:
     return Budget(PairSampler(clips, recipe.batch_size).steps(epochs or recipe.epochs))
 
 
-def _prepare_run(run: Run, out: Path, resume: bool, init: str | None) -> None:
+def _prepare_run(run: AnyRun[Any, Any, Any], out: Path, resume: bool, init: str | None) -> None:
     """Restores a run, or fills it with trained weights, or makes sure that it overwrites none."""
     from dataclasses import replace
 
+    from monkeynet_edu import baselines
     from monkeynet_edu.model import first_difference
     from monkeynet_edu.run_folder import CHECKPOINT_FILE
 
@@ -407,18 +482,24 @@ def _prepare_run(run: Run, out: Path, resume: bool, init: str | None) -> None:
             "another --out"
         )
     if init is not None:
-        trained = resolve_model(init, None)
-        config = run.model.config
+        rival = isinstance(run, baselines.RivalRun)
+        trained = baselines.load(expanded(init)) if rival else resolve_model(init, None)
+        config = run.config
         if difference := first_difference(config, replace(trained.config, frame_size=config.frame_size)):
             raise UserError(f"--init {init}: weights of another configuration; first difference {difference}")
         run.model.load_state_dict(trained.state_dict())
 
 
-def _say_report(report: Report, data: str, out: Path) -> None:
+def _say_report(report: Report, data: str, out: Path, preset: str) -> None:
+    from monkeynet_edu.baselines.registry import takes_windows
+
     losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
     typer.echo(f"trained {report.step} steps in {report.seconds / 60:.1f} min; last losses: {losses or 'none logged'}")
     typer.echo(f"run folder: {out} (model.safetensors, checkpoint, metrics.csv, preview.png)")
-    typer.echo(f"next: monkeynet-edu reconstruct --data {data} --model {out} --out {out / 'reconstructed'}")
+    if takes_windows(preset):
+        typer.echo(f"next: monkeynet-edu predict --model {out} --source PICTURE --out {out / 'film.gif'}")
+    else:
+        typer.echo(f"next: monkeynet-edu reconstruct --data {data} --model {out} --out {out / 'reconstructed'}")
 
 
 @app.command(
@@ -449,12 +530,10 @@ def train(
     Frames of other sizes are fitted. Ctrl-C saves and stops; the same command with --resume goes on. On several GPUs or
     processors: torchrun --nproc-per-node N -m monkeynet_edu train …, each with its share of every batch.
     """
-    from dataclasses import replace
-
+    from monkeynet_edu.baselines.registry import takes_windows
     from monkeynet_edu.data.datasets import MINIATURES
     from monkeynet_edu.monitor import plant as plant_of
     from monkeynet_edu.processes import joined, local_device
-    from monkeynet_edu.training import recipe_for, sabotage, start
     from monkeynet_edu.training import train as run_training
 
     with joined() as processes:
@@ -462,26 +541,23 @@ def train(
         fault = None if plant is None else plant_of(plant)
         _check_budget(steps, minutes, epochs)
         name, config = _training_config(data, preset, size)
-        recipe = recipe_for(name, data, seed, data in MINIATURES)
-        if batch_size is not None:
-            recipe = replace(recipe, batch_size=_positive("--batch-size", batch_size))
+        recipe = _recipe(name, data, seed, batch_size)
         processes.check_batch(recipe.batch_size)
         title = data if data in MINIATURES else expanded(data).resolve().name
         out = out or Path("runs") / title
         where = _pick_device(local_device(device), precision)
-        clips = _training_clips(data, config, recipe, fit)
+        clips = _training_clips(data, name, config, recipe, fit)
         budget = _budget(steps, minutes, epochs, clips, recipe)
-        if fault is None:
-            run = start(config, recipe, title, where)
-        else:
+        run, clips = _started(config, name, recipe, title, where, clips, plant)
+        if fault is not None:
             say(f"planted fault {plant}: {fault.said}")
-            run, clips = sabotage(fault, config, recipe, clips, title, where)
         _prepare_run(run, out, resume, init)
+        drawn = "windows" if takes_windows(name) else "pairs"
         shared = f", shared by {processes.count} processes" if processes.count > 1 else ""
         say(
             f"{name} on {len(clips)} clips of {title}, "
             f"frames {config.frame_size}x{config.frame_size} ({fit} where they differ), "
-            f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} pairs"
+            f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} {drawn}"
             f"{shared}, {where.device}, {where.precision}"
         )
         report = run_training(run, clips, budget, out, where, None, None, processes)
@@ -489,7 +565,7 @@ def train(
         raise typer.Exit(0 if report.finished else 130)
     if not report.finished:
         raise StopError(f"stopped at step {report.step}; kept in {out}; --resume goes on")
-    _say_report(report, data, out)
+    _say_report(report, data, out, name)
 
 
 def _positive(option: str, value: int) -> int:
@@ -530,7 +606,7 @@ def reconstruct(
 
     where = _pick_device(device, precision)
     open_dataset(data, split)  # a mistyped name is complained of before missing weights
-    net = resolve_model(model, preset, data).to(where.device)
+    net = (resolve_rival(model) or resolve_model(model, preset, data)).to(where.device)
     clips = _limited(open_dataset(data, split, size=net.config.frame_size, fit=fit), limit)
     errors: dict[str, float] = {}
     rows: list[list[Frames]] = []
@@ -549,22 +625,27 @@ def reconstruct(
     typer.echo(f"{out}: a GIF and an MP4 for each clip; {sheet}: the last frame of each")
 
 
-def _reconstruct_clip(net: MonkeyNet, clip: Clip, out: Path, where: Device) -> tuple[float, dict[str, Frames]]:
+def _reconstruct_clip(net: MonkeyNet | Rival, clip: Clip, out: Path, where: Device) -> tuple[float, dict[str, Frames]]:
     """Writes the two films of a clip; its L1 and the columns of its film."""
     from monkeynet_edu import demo as show
     from monkeynet_edu.animation import reconstruct as rebuild
-    from monkeynet_edu.data.video import to_tensor, write_video
+    from monkeynet_edu.data.video import to_frames, to_tensor, write_video
+    from monkeynet_edu.model import MonkeyNet
 
     if len(clip.frames) < 2:
         raise UserError(f"clip {clip.name}: expected at least 2 frames, got {len(clip.frames)}; take the clip out")
     video = to_tensor(clip.frames)
-    made = rebuild(net, video, where)
-    parts = show.strip(net, clip.frames, made)
+    if isinstance(net, MonkeyNet):
+        made = rebuild(net, video, where)
+        generated, parts = made.prediction, show.strip(net, clip.frames, made)
+    else:
+        generated = net.animate(video[0], video, where)
+        parts = {"driving": show.enlarge(clip.frames), "generated": show.enlarge(to_frames(generated))}
     film = show.film_of([list(parts.values())], columns=list(parts))
     name = clip.name.replace("/", "_")
     for ending in (".gif", ".mp4"):
         write_video(out / f"{name}{ending}", film, clip.fps)
-    return float((made.prediction[1:].float() - video[1:]).abs().mean()), parts
+    return float((generated[1:].float() - video[1:]).abs().mean()), parts
 
 
 # ------------------------------------------------------------------------------------------------------------- animate
@@ -608,6 +689,9 @@ def animate(
     _check_ending(out, source, driving)
     wanted = _reference_number(reference)
     where = _pick_device(device, precision)
+    if rival := resolve_rival(model):
+        _animate_with(rival.to(where.device), source, driving, out, where, fit, label)
+        return
     net = resolve_model(model, preset).to(where.device)
     picture = fit_frames(read_image(source), net.config.frame_size, fit)
     image = to_tensor(picture[None].copy())[0]
@@ -627,6 +711,26 @@ def animate(
     if count < len(motion):
         raise StopError(f"stopped after {count} of {len(motion)} frames; {out} holds them")
     typer.echo(f"{out}: {count} frames, {fps or 25:g} a second{', with the sound of the film' if sound else ''}")
+
+
+def _animate_with(rival: Rival, source: Path, driving: Path, out: Path, where: Device, fit: Fit, label: str) -> None:
+    """Animates with a rival, block by block; it draws poses as they are, so there is no transfer to choose."""
+    from monkeynet_edu.data.blocks import read_blocks, read_clock, stated_length, write_blocks
+    from monkeynet_edu.data.video import fit as fit_frames
+    from monkeynet_edu.data.video import read_image, to_tensor
+    from monkeynet_edu.interrupts import CtrlC
+
+    size = rival.config.frame_size
+    image = to_tensor(fit_frames(read_image(source), size, fit)[None].copy())[0]
+    length = stated_length(driving) or sum(len(block.frames) for block in read_blocks(driving, size=size, how=fit))
+    fps = next(read_blocks(driving, size=size, how=fit)).fps
+    with CtrlC() as ctrl_c:
+        blocks = (rival.animate(image, to_tensor(b.frames), where) for b in read_blocks(driving, size=size, how=fit))
+        made = _marked(_watched(blocks, length, "drawing", ctrl_c), label)
+        count = write_blocks(out, made, fps, length=length, clock=read_clock(driving, length))
+    if ctrl_c.wanted and count < length:
+        raise StopError(f"stopped after {count} of {length} frames; {out} holds them")
+    typer.echo(f"{out}: {count} frames, {fps or 25:g} a second, by {rival.title}")
 
 
 def _watched(blocks: Iterable[Tensor], total: int | None, doing: str, ctrl_c: CtrlC) -> Iterator[Tensor]:
@@ -882,6 +986,12 @@ def predict(
             f"--frames, --futures: expected at most {_MOST_PREDICTED} frames in all, got {futures * frames}; ask for fewer"
         )
     where = _pick_device(device, precision)
+    if rival := resolve_rival(model):
+        image = to_tensor(fit_frames(read_image(source), rival.config.frame_size, fit)[None].copy())[0]
+        drawn = rival.to(where.device).predict(image, frames, where, futures, seed)
+        _write_futures(out, [mark_synthetic(to_frames(film), label) for film in drawn], fps, seed)
+        typer.echo(f"{out}: {frames} frames, {fps:g} a second, by {rival.title}")
+        return
     net = resolve_model(model, preset).to(where.device)
     network = resolve_predictor(predictor, model, net)
     image = to_tensor(fit_frames(read_image(source), net.config.frame_size, fit)[None].copy())[0]
@@ -1021,6 +1131,7 @@ def evaluate(
     L1 in [0, 1]; akd, flow_epe and landmark_error in pixels; mkr a share. The source (the first frame) is left out and
     every clip counts once; akd_l1, mkr_published, aed_squared and l1_published do as the authors' code instead.
     """
+    from monkeynet_edu import baselines
     from monkeynet_edu.data.datasets import MINIATURES, open_dataset
     from monkeynet_edu.metrics import measure
 
@@ -1028,19 +1139,29 @@ def evaluate(
         raise UserError(f"--predictor {predictor}: expected --task prediction, got {task}; add it, or leave this out")
     where = _pick_device(device, precision)
     open_dataset(dataset, split)  # a mistyped name is complained of before missing weights
+    if rival := resolve_rival(model):
+        clips = _limited(open_dataset(dataset, split, size=rival.config.frame_size, fit=fit), limit)
+        networks = _evaluators(dataset, inception)
+        found = baselines.measure(rival, clips, where, task, networks, seed)
+        _say_evaluation(found, f"{dataset}, {split}, {task}", networks, as_json)
+        return
     net = resolve_model(model, preset, dataset)
     shipped = dataset if model is None and dataset in MINIATURES else model
     foreseen = resolve_predictor(predictor, shipped, net) if task == "prediction" else None
     networks = _evaluators(dataset, inception)
-    bare = networks.detector is None and networks.embedder is None and networks.features is None
     clips = _limited(open_dataset(dataset, split, size=net.config.frame_size, fit=fit), limit)
     learning = None if foreseen is not None else _landmark_clips(dataset, net)
     found = measure(net, clips, where, task, networks, foreseen, learning, seed)
+    _say_evaluation(found, f"{dataset}, {split}, {task}", networks, as_json)
+
+
+def _say_evaluation(found: Evaluation, title: str, networks: Evaluators, as_json: bool) -> None:
+    """Prints figures as JSON or as a table, and why figures are missing."""
+    bare = networks.detector is None and networks.embedder is None and networks.features is None
     if as_json:
         _print_json(found.flat())
     else:
-        rows = _figure_rows(found, found.missing if bare else ())
-        _table(f"{dataset}, {split}, {task}", ("figure", "mean", "frames", "points"), rows)
+        _table(title, ("figure", "mean", "frames", "points"), _figure_rows(found, found.missing if bare else ()))
         typer.echo(
             "repeat_source, zero and constant: what one gets without trying. "
             "monkeynet-edu evaluate --help says what the figures are."

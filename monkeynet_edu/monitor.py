@@ -256,24 +256,42 @@ class Monitor:
         Returns:
             Faults that are new.
         """
+        weights = model.config.losses
+
+        def look(update: Tensor) -> Vitals:
+            return measure(source, driving, keypoints, generated, losses, weights, update.to(source.device))
+
+        return self.watch(step, (model.generator, model.detector, model.discriminator), look)
+
+    @torch.no_grad()
+    def watch(self, step: int, networks: Sequence[nn.Module], look: Callable[[Tensor], Vitals]) -> list[Finding]:
+        """Looks at a step of any model.
+
+        Args:
+            step: its number, from 1.
+            networks: of which one weight each is followed.
+            look: takes the step's numbers, given the :attr:`Vitals.update`; called on some steps only.
+
+        Returns:
+            Faults that are new.
+        """
         if (step + 1) % self.every == 0:
-            self._before = [weight.detach().clone() for weight in _probes(model)]
+            self._before = [weight.detach().clone() for weight in _probes(networks)]
         if step % self.every:
             return []
-        weights = model.config.losses
-        seen = measure(source, driving, keypoints, generated, losses, weights, self._update(model).to(source.device))
+        seen = look(self._update(networks))
         self.vitals.append((step, seen))
         return self._conclude(step, seen)
 
-    def _update(self, model: MonkeyNet) -> Tensor:
-        """Largest change of the three networks' probes by the last step, as a share of their size at first.
+    def _update(self, networks: Sequence[nn.Module]) -> Tensor:
+        """Largest change of the networks' probes by the last step, as a share of their size at first.
 
         At first, because a rate that is too high has blown the weights up by the second look: beside their own size now,
         the next step would seem small. PyTorch draws weights with a mean square of 1 / (3·inputs).
         """
         if not self._before:
             return torch.zeros(())
-        pairs = zip(_probes(model), self._before, strict=True)
+        pairs = zip(_probes(networks), self._before, strict=True)
         changes = [(now - before).square().mean() * 3 * before[0].numel() for now, before in pairs]
         return torch.stack(changes).amax().sqrt()
 
@@ -287,9 +305,8 @@ class Monitor:
         return self.findings[-1:]
 
 
-def _probes(model: MonkeyNet) -> list[nn.Parameter]:
+def _probes(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
     """The largest weight of each network: enough to see how far a step goes, and cheap to copy."""
-    networks = (model.generator, model.detector, model.discriminator)
     return [max(network.parameters(), key=nn.Parameter.numel) for network in networks]
 
 

@@ -6,14 +6,15 @@ import json
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from monkeynet_edu import geometry, losses, viz
@@ -329,7 +330,7 @@ class Budget:
 # --------------------------------------------------------------------------------------------------------- checkpoints
 
 
-def checkpoint_tensors(model: MonkeyNet, optimizers: Optimizers) -> dict[str, Tensor]:
+def checkpoint_tensors(model: nn.Module, optimizers: OptimizerSet) -> dict[str, Tensor]:
     """Every tensor that a resumed training needs: the model's, and those that its three Adams remember.
 
     Args:
@@ -347,37 +348,124 @@ def checkpoint_tensors(model: MonkeyNet, optimizers: Optimizers) -> dict[str, Te
     return tensors
 
 
+class Sampler(Protocol):
+    """Draws batches; batch n depends on (seed, n) alone."""
+
+    def batch(self, step: int, reach: float = 1.0) -> tuple[Tensor, ...]:
+        """Batch ``step``, each tensor with one entry an example; what is drawn lies within ``reach`` of its clip."""
+
+
+class OptimizerSet(Protocol):
+    """The optimizers of one model."""
+
+    def items(self) -> list[tuple[str, torch.optim.Optimizer]]:
+        """Names and optimizers, in the order in which they step."""
+
+    def step(self) -> None:
+        """Steps all of them."""
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Sets the rate of all."""
+
+
+class Result(Protocol):
+    """What one step computed, as far as the loop looks at it."""
+
+    @property
+    def losses(self) -> dict[str, Tensor]:
+        """Weighted terms by name."""
+
+
+class Configuration(Protocol):
+    """What the loop asks of a model's configuration."""
+
+    @property
+    def frame_size(self) -> int:
+        """Side of the frames in pixels."""
+
+    def check_frame_size(self, size: int) -> None:
+        """Raises an error for frames that the networks cannot halve."""
+
+    def to_json(self) -> str:
+        """The configuration, for headers."""
+
+
+class Trainable(Protocol):
+    """A network that the loop trains: a ``torch.nn.Module`` that knows its configuration and can be saved."""
+
+    @property
+    def config(self) -> Any:
+        """See :class:`Configuration`."""
+
+    def save(self, path: Path) -> None:
+        """Writes it whole or not at all."""
+
+
+Net = TypeVar("Net", bound=nn.Module)
+Adams = TypeVar("Adams", bound=OptimizerSet)
+Took = TypeVar("Took", bound=Result)
+
+
 @dataclass
-class Run:
-    """A training under way: everything that a checkpoint has to hold.
+class AnyRun(ABC, Generic[Net, Adams, Took]):
+    """A training under way, whatever is trained: everything that a checkpoint has to hold, and what a step does.
 
     Attributes:
-        model: being trained.
-        optimizers: its three Adams.
+        model: being trained; see :class:`Trainable`.
+        optimizers: its Adams.
         recipe: how it is trained.
         data: name of the training data, for the record.
         step: steps done.
         seconds: training time so far, over all sittings.
     """
 
-    model: MonkeyNet
-    optimizers: Optimizers
+    model: Net
+    optimizers: Adams
     recipe: Recipe
     data: str
     step: int = 0
     seconds: float = 0.0
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration; see :class:`Configuration`."""
+        return self.model.config
+
+    @abstractmethod
+    def sampler(self, clips: Sequence[Clip], device: torch.device) -> Sampler:
+        """What draws the batches of this training."""
+
+    @abstractmethod
+    def take(self, batch: tuple[Tensor, ...], progress: float, device: Device) -> Took:
+        """Takes one step on a batch, as far as ``progress`` of the training is done."""
+
+    @abstractmethod
+    def observe(self, monitor: watching.Monitor, batch: tuple[Tensor, ...], result: Took) -> list[watching.Finding]:
+        """Shows the step just taken to a monitor; returns what is new."""
+
+    @abstractmethod
+    def preview(self, batch: tuple[Tensor, ...], result: Took) -> Any:
+        """A contact sheet of the step just taken (uint8, RGB)."""
+
+    @abstractmethod
+    def stored_config(self, text: str) -> Any:
+        """The configuration in a checkpoint's header."""
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint and the bare model into the run folder; each appears whole or not at all."""
         tensors = checkpoint_tensors(self.model, self.optimizers)
         header = {
             "format": "monkeynet_edu checkpoint",
-            "config": self.model.config.to_json(),
+            "config": self.config.to_json(),
             "recipe": json.dumps(asdict(self.recipe)),
             "progress": json.dumps({"step": self.step, "seconds": self.seconds, "data": self.data}),
         }
         save_tensors(folder / CHECKPOINT_FILE, tensors, header)
-        self.model.save(folder / MODEL_FILE)
+        self.save_model(folder)
+
+    def save_model(self, folder: Path) -> None:
+        """Writes the bare model into the run folder."""
+        cast(Trainable, self.model).save(folder / MODEL_FILE)
 
     def restore(self, folder: Path) -> None:
         """Takes up where the run folder's checkpoint stopped.
@@ -389,14 +477,14 @@ class Run:
         path = folder / CHECKPOINT_FILE
         tensors, header = load_tensors(path)
         try:
-            stored, progress = MonkeyNetConfig.from_json(header["config"]), parsed(header["progress"])
+            stored, progress = self.stored_config(header["config"]), parsed(header["progress"])
             theirs = dict(_flat(parsed(header["recipe"])))
             step, seconds, data = int(progress["step"]), float(progress["seconds"]), str(progress["data"])
         except (AttributeError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise UserError(f"{path}: expected a training's checkpoint, got another file ({str(error)[:80]})") from error
         ours = dict(_flat(json.loads(json.dumps(asdict(self.recipe))))) | {"data": self.data}
         theirs |= {"data": data}
-        difference = first_difference(self.model.config, stored) or next(
+        difference = first_difference(self.config, stored) or next(
             (f"{k}: {ours[k]} here, {theirs.get(k)} there" for k in ours if ours[k] != theirs.get(k)), None
         )
         if difference:
@@ -408,6 +496,41 @@ class Run:
         self.step, self.seconds = step, seconds
 
 
+@dataclass
+class Run(AnyRun[MonkeyNet, Optimizers, StepResult]):
+    """A training of Monkey-Net under way."""
+
+    def sampler(self, clips: Sequence[Clip], device: torch.device) -> PairSampler:
+        """Pairs of frames."""
+        return PairSampler(clips, self.recipe.batch_size, self.recipe.augmentation, self.recipe.seed, device)
+
+    def take(self, batch: tuple[Tensor, ...], progress: float, device: Device) -> StepResult:
+        """A motion step in the recipe's first share, a whole one after it."""
+        source, driving = batch
+        step = motion_step if self.recipe.moves_first(progress) else training_step
+        return step(self.model, self.optimizers, source, driving, device)
+
+    def observe(self, monitor: watching.Monitor, batch: tuple[Tensor, ...], result: StepResult) -> list[watching.Finding]:
+        """Shows keypoints, masks, frames and losses."""
+        source, driving = batch
+        return monitor.observe(
+            self.step, source, driving, result.keypoints, result.generated, result.losses, self.model
+        )
+
+    def preview(self, batch: tuple[Tensor, ...], result: StepResult) -> Any:
+        """Frames, what was drawn, keypoints as the network finds them outside training, and flow."""
+        source, driving = batch
+        model = self.model.eval()
+        with torch.no_grad():
+            points = detect_pair(model, source[:4], driving[:4])
+        model.train()
+        return preview(source, driving, result, points)
+
+    def stored_config(self, text: str) -> MonkeyNetConfig:
+        """The configuration in a checkpoint's header."""
+        return MonkeyNetConfig.from_json(text)
+
+
 def _flat(values: dict[str, Any], prefix: str = "recipe") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of nested JSON objects."""
     for name, value in values.items():
@@ -417,7 +540,7 @@ def _flat(values: dict[str, Any], prefix: str = "recipe") -> Iterator[tuple[str,
             yield f"{prefix}.{name}", value
 
 
-def restore_tensors(model: MonkeyNet, optimizers: Optimizers, tensors: dict[str, Tensor], name: str) -> None:
+def restore_tensors(model: nn.Module, optimizers: OptimizerSet, tensors: dict[str, Tensor], name: str) -> None:
     """Fills a model and its Adams from what :func:`checkpoint_tensors` returned.
 
     Args:
@@ -521,7 +644,7 @@ class Pace:
 
 
 def train(
-    run: Run,
+    run: AnyRun[Any, Any, Any],
     clips: Sequence[Clip],
     budget: Budget,
     folder: Path,
@@ -553,10 +676,10 @@ def train(
         ToldElsewhereError: another process failed, and says why.
     """
     pace = pace or Pace()
-    run.model.config.check_frame_size(run.model.config.frame_size)
-    sampler = PairSampler(clips, run.recipe.batch_size, run.recipe.augmentation, run.recipe.seed, device.device)
+    run.config.check_frame_size(run.config.frame_size)
+    sampler = run.sampler(clips, device.device)
     processes.check_batch(run.recipe.batch_size)
-    _check_clip(clips[0], run.model.config.frame_size)
+    _check_clip(clips[0], run.config.frame_size)
     with claimed(folder) if processes.first else nullcontext():
         processes.begin_alike(run.model, device.device)
         log = _opened(run, folder) if processes.first else None
@@ -571,10 +694,10 @@ def train(
             run.model.eval()
 
 
-def _opened(run: Run, folder: Path) -> MetricsLog:
+def _opened(run: AnyRun[Any, Any, Any], folder: Path) -> MetricsLog:
     """The metrics of a run folder; brings its model up to the checkpoint, where a crash fell between the two."""
     if run.step and (folder / CHECKPOINT_FILE).is_file():
-        run.model.save(folder / MODEL_FILE)
+        run.save_model(folder)
     return MetricsLog(folder, run.step)
 
 
@@ -593,8 +716,8 @@ class _Loop:
     ``sums`` holds the losses that are not logged yet; ``halfway`` is true while a step is under way.
     """
 
-    run: Run
-    sampler: PairSampler
+    run: AnyRun[Any, Any, Any]
+    sampler: Sampler
     budget: Budget
     folder: Path
     device: Device
@@ -633,7 +756,8 @@ class _Loop:
             yield
             return
         processes, model = self.processes, self.run.model
-        handle = self.run.optimizers.generator.register_step_pre_hook(lambda *_: processes.average_step(model))
+        first = self.run.optimizers.items()[0][1]
+        handle = first.register_step_pre_hook(lambda *_: processes.average_step(model))
         try:
             yield
         finally:
@@ -675,12 +799,11 @@ class _Loop:
     def _step(self) -> None:
         """One step with everything around it."""
         run, began = self.run, time.monotonic()
-        batch = self.sampler.batch(run.step, run.recipe.reach(self.progress))
-        source, driving = (self.processes.share(frames) for frames in batch)
+        drawn = self.sampler.batch(run.step, run.recipe.reach(self.progress))
+        batch = tuple(self.processes.share(frames) for frames in drawn)
         run.optimizers.set_learning_rate(run.recipe.rate(self.progress))
         self.halfway = True
-        take = motion_step if run.recipe.moves_first(self.progress) else training_step
-        result = take(run.model, run.optimizers, source, driving, self.device)
+        result = run.take(batch, self.progress, self.device)
         self.halfway = False
         run.step += 1
         for name, value in result.losses.items():
@@ -689,16 +812,14 @@ class _Loop:
             self._note(self._means())
         if self.processes.first:
             if run.step % self.pace.preview == 0 or run.step == 1:
-                self._preview(source, driving, result)
-            self._watch(source, driving, result)
+                write_image(self.folder / "preview.png", run.preview(batch, result))
+            self._watch(batch, result)
         run.seconds += time.monotonic() - began
 
-    def _watch(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
+    def _watch(self, batch: tuple[Tensor, ...], result: Result) -> None:
         """Lets the monitor look, and says what it finds; losses that are not finite end the training."""
-        step, known = self.run.step, bool(self.monitor.findings)
-        found = self.monitor.observe(
-            step, source, driving, result.keypoints, result.generated, result.losses, self.run.model
-        )
+        known = bool(self.monitor.findings)
+        found = self.run.observe(self.monitor, batch, result)
         for number, finding in enumerate(found):
             kept = "" if known or number else keep_last_good(self.folder)
             tqdm.write(f"{finding}{kept}", file=sys.stderr)
@@ -735,13 +856,6 @@ class _Loop:
         return UserError(
             f"step {self.run.step}: expected finite {what}, got {came}; {way}, or start with a lower learning rate"
         )
-
-    def _preview(self, source: Tensor, driving: Tensor, result: StepResult) -> None:
-        model = self.run.model.eval()
-        with torch.no_grad():
-            points = detect_pair(model, source[:4], driving[:4])
-        model.train()
-        write_image(self.folder / "preview.png", preview(source, driving, result, points))
 
 
 def sabotage(

@@ -186,10 +186,11 @@ def test_the_border_counts_keypoints_at_the_edge_in_x_or_y():
 def test_the_update_is_measured_over_one_step_and_against_the_first_size():
     run = new_run()
     watcher = Monitor()
-    before = [p.detach().clone() for p in monitor._probes(run.model)]
+    networks = (run.model.generator, run.model.detector, run.model.discriminator)
+    before = [p.detach().clone() for p in monitor._probes(networks)]
     watcher._before = before
     with torch.no_grad():
-        for weight in monitor._probes(run.model):
+        for weight in monitor._probes(networks):
             weight += 0.1 / math.sqrt(3 * weight[0].numel())  # a tenth of the size that PyTorch draws
     assert watcher._update(run.model).item() == pytest.approx(0.1, rel=1e-4)
 

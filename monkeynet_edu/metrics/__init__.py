@@ -10,7 +10,7 @@ from monkeynet_edu.metrics.distances import (
     average_keypoint_distance,
     missing_keypoint_rate,
 )
-from monkeynet_edu.metrics.evaluation import Evaluation, Task, evaluate, measure, over_clips, remake
+from monkeynet_edu.metrics.evaluation import Evaluation, Task, evaluate, measure, measure_films, over_clips, remake
 from monkeynet_edu.metrics.external import external_figures, identity_figures, point_figures, true_joints
 from monkeynet_edu.metrics.frechet import FrechetMeter, InceptionFeatures, frechet_distance, gaussian, matrix_root
 from monkeynet_edu.metrics.landmarks import known_keypoints, landmark_errors
@@ -19,9 +19,9 @@ from monkeynet_edu.metrics.pixels import (
     MotionTruth,
     clip_figures,
     counted_mean,
+    film_figures,
     masked_mean,
     model_flow,
-    pixel_errors,
     pixel_figures,
 )
 
@@ -39,6 +39,7 @@ __all__ = [
     "counted_mean",
     "evaluate",
     "external_figures",
+    "film_figures",
     "frechet_distance",
     "gaussian",
     "identity_figures",
@@ -47,10 +48,10 @@ __all__ = [
     "masked_mean",
     "matrix_root",
     "measure",
+    "measure_films",
     "missing_keypoint_rate",
     "model_flow",
     "over_clips",
-    "pixel_errors",
     "pixel_figures",
     "point_figures",
     "remake",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from monkeynet_edu.metrics.distances import Counted
 from monkeynet_edu.metrics.external import IDENTITY_FIGURES, OVER_FRAMES, POINT_FIGURES, external_figures
 from monkeynet_edu.metrics.frechet import FrechetMeter
 from monkeynet_edu.metrics.landmarks import known_keypoints, landmark_errors
-from monkeynet_edu.metrics.pixels import pixel_figures
+from monkeynet_edu.metrics.pixels import film_figures, pixel_figures
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.prediction import FRAMES, Predictor, predicted_film
 
@@ -79,8 +79,8 @@ def over_clips(rows: Sequence[Row], name: str) -> Counted:
 class _Tally:
     """What is gathered while the clips go by."""
 
-    def __init__(self, model: MonkeyNet, evaluators: Evaluators | None, device: Device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, evaluators: Evaluators | None, device: Device) -> None:
+        self.device = device
         self.evaluators = evaluators if evaluators is not None else Evaluators()
         for network in (self.evaluators.detector, self.evaluators.embedder, self.evaluators.features):
             if isinstance(network, nn.Module):
@@ -91,20 +91,20 @@ class _Tally:
         features = self.evaluators.features
         self.meter = FrechetMeter(features) if features is not None else None
 
-    def add(self, clip: Clip, made: Animation) -> None:
-        """Measures one clip."""
-        real, generated = to_tensor(clip.frames), made.prediction.float()
-        row = pixel_figures(self.model, clip, made) | external_figures(self.evaluators, clip, real, generated)
+    def add(self, clip: Clip, film: Tensor, pixels: Row, means: Tensor | None) -> None:
+        """Measures one clip: its film, the figures of its pixels, and the keypoints (T, K, 2) if a model has any."""
+        real, generated = to_tensor(clip.frames), film.float()
+        row = pixels | external_figures(self.evaluators, clip, real, generated)
         if self.meter is not None:
             self.meter.add(real[1:], generated[1:])
-        if clip.truth is not None:
-            self.known.append((len(self.rows), clip, made.driving.mean.float().cpu()))
+        if clip.truth is not None and means is not None:
+            self.known.append((len(self.rows), clip, means.float().cpu()))
         self.rows.append(row)
         self.frames += len(clip.frames) - 1
 
-    def add_landmarks(self, training: Sequence[Clip]) -> None:
+    def add_landmarks(self, model: MonkeyNet, training: Sequence[Clip]) -> None:
         """Adds what the keypoints mean, learned on other clips."""
-        learned = known_keypoints(self.model, training, self.device) if self.known else ([], [])
+        learned = known_keypoints(model, training, self.device) if self.known else ([], [])
         if not learned[0]:
             return
         numbers, clips, keypoints = zip(*self.known, strict=True)
@@ -179,21 +179,67 @@ def measure(
     if predictor is not None:
         predictor.check_fits(model)
         predictor.to(device.device).eval()
-    tally = _Tally(model, evaluators, device)
-    for whole in tqdm(clips, desc="evaluating", unit="clip", leave=False, dynamic_ncols=True):
-        clip = whole if predictor is None else _shortened(whole, FRAMES)
-        if len(clip.frames) < 2:
-            continue
+    tally = _Tally(evaluators, device)
+    for clip in _usable(clips, task):
         for side in set(clip.frames.shape[1:3]):
             model.config.check_frame_size(side)
-        tally.add(clip, remake(model, clip, device, predictor, seed))
-    if not tally.rows:
-        raise UserError("evaluate: expected clips of at least two frames, got none; choose another data set")
-    names = [] if evaluators is None else [*POINT_FIGURES, *IDENTITY_FIGURES, "fid"]
+        made = remake(model, clip, device, predictor, seed)
+        tally.add(clip, made.prediction, pixel_figures(model, clip, made), made.driving.mean)
+    names = _names(evaluators)
     if training is not None and task == "reconstruction":
-        tally.add_landmarks(training)
+        tally.add_landmarks(model, training)
         names += LANDMARK_FIGURES
     return tally.result(names)
+
+
+def _usable(clips: Sequence[Clip], task: Task) -> Iterator[Clip]:
+    """Clips of at least two frames, cut to what a prediction is compared with; shows how far it has got.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = 0
+    for whole in tqdm(clips, desc="evaluating", unit="clip", leave=False, dynamic_ncols=True):
+        clip = whole if task == "reconstruction" else _shortened(whole, FRAMES)
+        if len(clip.frames) >= 2:
+            found += 1
+            yield clip
+    if not found:
+        raise UserError("evaluate: expected clips of at least two frames, got none; choose another data set")
+
+
+def _names(evaluators: Evaluators | None) -> list[str]:
+    """Figures asked for beside those of pixels."""
+    return [] if evaluators is None else [*POINT_FIGURES, *IDENTITY_FIGURES, "fid"]
+
+
+def measure_films(
+    make: Callable[[Tensor], Tensor],
+    clips: Sequence[Clip],
+    device: Device,
+    task: Task = "reconstruction",
+    evaluators: Evaluators | None = None,
+) -> Evaluation:
+    """Measures films that anything may have made; what only Monkey-Net has (flow, deformed frames, keypoints) is left out.
+
+    Args:
+        make: real frames (T, 3, H, W) to generated ones; for the task prediction it looks at the first alone.
+        clips: as for :func:`evaluate`.
+        device: where the evaluators compute.
+        task: whole clips (reconstruction) or their first min(32, T) frames (prediction).
+        evaluators: external networks, or None.
+
+    Raises:
+        UserError: no clip has two frames, or films of another shape than the clips.
+    """
+    tally = _Tally(evaluators, device)
+    for clip in _usable(clips, task):
+        video = to_tensor(clip.frames)
+        film = make(video).float().cpu()
+        if film.shape != video.shape:
+            raise UserError(f"clip {clip.name}: expected a film of {tuple(video.shape)}, got {tuple(film.shape)}")
+        tally.add(clip, film, film_figures(clip, film), None)
+    return tally.result(_names(evaluators))
 
 
 def evaluate(

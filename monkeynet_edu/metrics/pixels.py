@@ -66,17 +66,45 @@ def masked_mean(values: Tensor, mask: Tensor) -> float:
     return float((sums[some] / counts[some]).mean()) if some.any() else float("nan")
 
 
-def pixel_errors(video: Tensor, made: Animation) -> dict[str, Tensor]:
-    """L1 per pixel (T-1, H, W), mean over colours, of driving frames: generated, source repeated, source deformed."""
-    target = video[1:]
-    rivals = {"l1": made.prediction[1:], "l1_repeat_source": video[:1], "l1_deformed": made.deformed[1:]}
-    return {name: (rival.float() - target).abs().mean(dim=1) for name, rival in rivals.items()}
-
-
 def counted_mean(values: Tensor, mask: Tensor) -> Counted:
     """:func:`masked_mean` and the numbers of frames and pixels in it."""
     value, pixels = masked_mean(values, mask), mask.flatten(1).sum(dim=1)
     return Counted(value if math.isfinite(value) else None, int((pixels > 0).sum()), int(pixels.sum()))
+
+
+def film_figures(clip: Clip, film: Tensor) -> dict[str, Counted]:
+    """L1 of a film, whatever made it; without truth only that over all pixels.
+
+    Args:
+        clip: the real frames, T of them.
+        film: (T, 3, H, W), the generated ones; frame 0 is the source's own.
+
+    Returns:
+        ``l1``, ``l1_repeat_source`` and, with truth, the same over moving pixels; and ``l1_published``, the mean over all
+        T frames, where the others leave frame 0 out.
+    """
+    video = to_tensor(clip.frames)
+    whole = (film.float() - video).abs().mean(dim=1)
+    errors = {"l1": whole[1:], "l1_repeat_source": (video[:1] - video[1:]).abs().mean(dim=1)}
+    figures = {name: _plain_mean(error) for name, error in errors.items()} | {"l1_published": _plain_mean(whole)}
+    if clip.truth is None:
+        return figures
+    moving = MotionTruth.of(clip.truth).moving
+    return figures | {_MOVING[name]: counted_mean(error, moving) for name, error in errors.items()}
+
+
+_MOVING = {"l1": "l1_moving", "l1_repeat_source": "l1_moving_repeat_source", "l1_deformed": "l1_deformed_moving"}
+_ORDER = (
+    *_MOVING,
+    *_MOVING.values(),
+    "flow_epe",
+    "flow_epe_zero",
+    "l1_published",
+)
+
+
+def _plain_mean(error: Tensor) -> Counted:
+    return Counted(float(error.mean()), len(error), error.numel())
 
 
 def pixel_figures(model: MonkeyNet, clip: Clip, made: Animation) -> dict[str, Counted]:
@@ -92,19 +120,15 @@ def pixel_figures(model: MonkeyNet, clip: Clip, made: Animation) -> dict[str, Co
         nothing has moved) but ``l1_published``: the mean over all T frames.
     """
     video = to_tensor(clip.frames)
-    errors = pixel_errors(video, made)
-    figures = {name: Counted(float(e.mean()), len(e), e.numel()) for name, e in errors.items()}
-    whole = (made.prediction.float() - video).abs().mean(dim=1)
-    published = {"l1_published": Counted(float(whole.mean()), len(whole), whole.numel())}
-    if clip.truth is None:
-        return figures | published
-    truth = MotionTruth.of(clip.truth)
-    names = {"l1": "l1_moving", "l1_repeat_source": "l1_moving_repeat_source", "l1_deformed": "l1_deformed_moving"}
-    figures |= {names[name]: counted_mean(error, truth.moving) for name, error in errors.items()}
-    flow = model_flow(model, made.deformation[1:].float(), *video.shape[-2:])
-    figures["flow_epe"] = counted_mean((flow - truth.flow).norm(dim=-1), truth.displaced)
-    figures["flow_epe_zero"] = counted_mean(truth.flow.norm(dim=-1), truth.displaced)
-    return figures | published
+    deformed = (made.deformed[1:].float() - video[1:]).abs().mean(dim=1)
+    figures = film_figures(clip, made.prediction) | {"l1_deformed": _plain_mean(deformed)}
+    if clip.truth is not None:
+        truth = MotionTruth.of(clip.truth)
+        figures["l1_deformed_moving"] = counted_mean(deformed, truth.moving)
+        flow = model_flow(model, made.deformation[1:].float(), *video.shape[-2:])
+        figures["flow_epe"] = counted_mean((flow - truth.flow).norm(dim=-1), truth.displaced)
+        figures["flow_epe_zero"] = counted_mean(truth.flow.norm(dim=-1), truth.displaced)
+    return {name: figures[name] for name in _ORDER if name in figures}
 
 
 def clip_figures(model: MonkeyNet, clip: Clip, made: Animation) -> Figures:

@@ -1,0 +1,198 @@
+"""What all rivals share: the loop, resuming, files, batches and the monitor, tried on a rival of a few weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from monkeynet_edu.baselines import Practice, Rival, RivalConfig, RivalRun, RivalStep, registry
+from monkeynet_edu.baselines.base import RivalAdams, WindowSampler, vitals
+from monkeynet_edu.data.pairs import Augmentation
+from monkeynet_edu.data.sprites import Clip
+from monkeynet_edu.errors import UserError
+from monkeynet_edu.model import Device
+from monkeynet_edu.monitor import Monitor
+from monkeynet_edu.run_folder import CHECKPOINT_FILE, FINDINGS_FILE, METRICS_FILE
+from monkeynet_edu.training import Budget, Pace, Recipe, train
+
+CPU = Device(torch.device("cpu"), "float32")
+HOW = Recipe(2, 1e-2, "cosine", augmentation=Augmentation(0.5, 0.0))
+
+
+@dataclass(frozen=True)
+class NoiseConfig(RivalConfig):
+    frames: int = 3
+    width: int = 4
+
+
+class Noise(Rival):
+    """Learns the last frame of a window from its first and noise."""
+
+    title = "Noise"
+    draws = "windows"
+
+    def __init__(self, config: NoiseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.paint = nn.Conv2d(4, 3, 3, padding=1)
+
+    def optimizers(self, rate: float) -> dict[str, torch.optim.Optimizer]:
+        return {"paint": torch.optim.Adam(self.parameters(), lr=rate)}
+
+    def gradients(self, batch: tuple[Tensor, ...], state: Practice, device: Device) -> RivalStep:
+        first, last = batch[0][:, 0], batch[0][:, -1]
+        drawn = torch.randn(len(first), 1, *first.shape[-2:], generator=state.noise)
+        made = self.paint(torch.cat([first, drawn], dim=1)).sigmoid()
+        loss = (made - last).abs().mean()
+        self.zero_grad()
+        loss.backward()
+        return RivalStep({"frame": loss.detach()}, {"first": first, "made": made}, made)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry knows the rival of these tests, under the name of its module."""
+    monkeypatch.setitem(
+        registry.RIVALS, "test_baselines_base", registry.Entry("Noise", "NoiseConfig", HOW, ("mini-nemo",), ())
+    )
+    monkeypatch.setattr(registry, "import_module", lambda name: __import__(__name__))
+
+
+def clips(count: int = 4, length: int = 5) -> list[Clip]:
+    rng = np.random.default_rng(0)
+    return [Clip(f"{i}", rng.integers(0, 256, (length, 16, 16, 3), dtype=np.uint8)) for i in range(count)]
+
+
+def a_run(how: Recipe = HOW) -> RivalRun:
+    torch.manual_seed(how.seed)
+    model = Noise(NoiseConfig(16))
+    return RivalRun(model, RivalAdams(model.optimizers(how.learning_rate)), how, "noise")
+
+
+def test_a_killed_training_of_a_rival_goes_on_bit_for_bit(known: None, tmp_path: Path) -> None:
+    whole = a_run()
+    train(whole, clips(), Budget(6), tmp_path / "whole", CPU)
+
+    class StopError(Exception):
+        pass
+
+    def stopping(run: RivalRun) -> None:
+        taken = run.take
+
+        def take(batch: tuple[Tensor, ...], progress: float, device: Device) -> RivalStep:
+            if run.step == 4:
+                raise StopError
+            return taken(batch, progress, device)
+
+        run.take = take  # type: ignore[method-assign]
+
+    cut = a_run()
+    stopping(cut)
+    with pytest.raises(StopError):
+        train(cut, clips(), Budget(6), tmp_path / "cut", CPU, Pace(checkpoint=0.0))
+    with pytest.raises(UserError, match=r"another configuration; first difference recipe\.seed: 1 here, 0 there"):
+        a_run(replace(HOW, seed=1)).restore(tmp_path / "cut")
+    again = a_run()
+    again.restore(tmp_path / "cut")
+    assert again.step == 4
+    report = train(again, clips(), Budget(6), tmp_path / "cut", CPU)
+    assert report.finished
+    pairs = zip(whole.model.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_noise_depends_on_seed_and_step_alone() -> None:
+    def drawn(seed: int, step: int) -> Tensor:
+        return torch.randn(4, generator=Practice.at(seed, step, 0.0).noise)
+
+    assert torch.equal(drawn(1, 2), drawn(1, 2))
+    assert not torch.equal(drawn(1, 2), drawn(1, 3))
+    assert not torch.equal(drawn(1, 2), drawn(2, 2))
+
+
+def test_a_run_folder_holds_model_metrics_and_preview(known: None, tmp_path: Path) -> None:
+    run = a_run()
+    train(run, clips(), Budget(2), tmp_path, CPU)
+    assert {CHECKPOINT_FILE, METRICS_FILE, "model.safetensors", "preview.png"} <= {p.name for p in tmp_path.iterdir()}
+    assert registry.is_rival(tmp_path)
+    assert not registry.is_rival(tmp_path / CHECKPOINT_FILE)
+    loaded = registry.load(tmp_path)
+    assert loaded.config == run.model.config
+    assert torch.equal(loaded.paint.weight, run.model.paint.weight)
+
+
+def test_weights_of_another_shape_are_named(known: None, tmp_path: Path) -> None:
+    model = Noise(NoiseConfig(16))
+    model.paint = nn.Conv2d(4, 3, 5, padding=2)
+    model.save(tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"paint\.weight"):
+        registry.load(tmp_path)
+
+
+def test_monkey_nets_weights_are_no_rival(tmp_path: Path) -> None:
+    from monkeynet_edu.paths import weights_path
+
+    assert not registry.is_rival(weights_path("mini-nemo"))
+    with pytest.raises(UserError, match="expected a rival's weights"):
+        registry.load(weights_path("mini-nemo"))
+
+
+def test_losses_that_are_not_finite_end_the_training_and_are_named(known: None, tmp_path: Path) -> None:
+    run = a_run()
+    with torch.no_grad():
+        run.model.paint.weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="expected finite"):
+        train(run, clips(), Budget(30), tmp_path, CPU)
+
+
+def test_a_learning_rate_that_is_too_high_is_named_by_the_monitor(known: None, tmp_path: Path) -> None:
+    run = a_run(replace(HOW, learning_rate=10.0))
+    train(run, clips(), Budget(40), tmp_path, CPU, monitor=Monitor())
+    assert "learning-rate" in (tmp_path / FINDINGS_FILE).read_text()
+
+
+def test_a_discriminator_that_always_knows_is_seen_in_the_vitals() -> None:
+    frames = torch.rand(2, 3, 3, 4, 4)
+    won = {"adversarial": torch.tensor(1.0), "discriminator": torch.tensor(0.01)}
+    seen = vitals((frames,), RivalStep(won, {}, frames), torch.tensor(0.01))
+    assert (seen.adversarial, seen.discriminator) == pytest.approx((1.0, 0.01))
+    assert seen.frames == pytest.approx(float((frames[:, 0] - frames[:, -1]).abs().mean()))
+
+
+def test_windows_are_consecutive_frames_and_depend_on_seed_and_step_alone() -> None:
+    numbered = [Clip(f"{i}", np.tile(np.arange(9, dtype=np.uint8)[:, None, None, None], (1, 4, 4, 3))) for i in range(3)]
+    plain = replace(HOW, augmentation=Augmentation(0.0, 0.0))
+    (drawn,) = WindowSampler(numbered, 4, plain, torch.device("cpu")).batch(5)
+    steps = (drawn[:, :, 0, 0, 0] * 255).round().diff(dim=1)
+    assert drawn.shape == (2, 4, 3, 4, 4)
+    assert (steps == 1).all()
+    again = WindowSampler(numbered, 4, plain, torch.device("cpu"))
+    again.batch(4)
+    assert torch.equal(again.batch(5)[0], drawn)
+    flipped = replace(HOW, augmentation=Augmentation(1.0, 0.0))
+    (back,) = WindowSampler(numbered, 4, flipped, torch.device("cpu")).batch(5)
+    assert ((back[:, :, 0, 0, 0] * 255).round().diff(dim=1) == -1).all()
+
+
+def test_a_clip_shorter_than_a_window_is_named() -> None:
+    with pytest.raises(UserError, match=r"clip 0: expected at least 6 frames, got 5"):
+        WindowSampler(clips(1), 6, replace(HOW, batch_size=1), torch.device("cpu")).batch(0)
+
+
+def test_a_rival_says_which_tasks_it_can_do() -> None:
+    rival = Noise(NoiseConfig(16))
+    assert rival.tasks == ()
+    with pytest.raises(UserError, match="expected a rival that follows a driving clip"):
+        rival.animate(torch.zeros(3, 16, 16), torch.zeros(2, 3, 16, 16), CPU)
+    with pytest.raises(UserError, match="expected a rival that makes films"):
+        rival.predict(torch.zeros(3, 16, 16), 2, CPU)
+
+
+def test_frames_that_cannot_be_halved_are_refused_with_the_nearest_size() -> None:
+    with pytest.raises(UserError, match=r"frame size 50: expected a multiple of 16 .* the nearest that works is 48"):
+        NoiseConfig(50)
