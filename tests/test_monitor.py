@@ -192,7 +192,7 @@ def test_the_update_is_measured_over_one_step_and_against_the_first_size():
     with torch.no_grad():
         for weight in monitor._probes(networks):
             weight += 0.1 / math.sqrt(3 * weight[0].numel())  # a tenth of the size that PyTorch draws
-    assert watcher._update(run.model).item() == pytest.approx(0.1, rel=1e-4)
+    assert watcher._update(networks).item() == pytest.approx(0.1, rel=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------------------- the loop
