@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.data.video import Frames, Video
     from monkeynet_edu.doctor import Finding
     from monkeynet_edu.evaluators import Evaluators
-    from monkeynet_edu.experiments import Progress, Reproduction
+    from monkeynet_edu.experiments import Effort, Experiment, Progress, Reproduction
     from monkeynet_edu.interrupts import CtrlC
     from monkeynet_edu.keypoints import Keypoints
     from monkeynet_edu.metrics import Evaluation
@@ -1258,7 +1258,7 @@ _Only = Annotated[
     "monkeynet-edu reproduce table2 --budget smoke\n\nmonkeynet-edu reproduce fig7 --seeds 3 --out my_results",
 )
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help="table2, fig7, table1 or table3.", metavar="EXPERIMENT")],
+    experiment: Annotated[str, typer.Argument(help="table1, table2, table3, fig7, or all.", metavar="EXPERIMENT")],
     methods: _Rows = None,
     budget: _Cost = "short",
     seeds: _Seeds = None,
@@ -1275,35 +1275,60 @@ def reproduce(
     """
     from monkeynet_edu import experiments
 
-    what, how = experiments.experiment(experiment), experiments.effort(budget)
+    how = experiments.effort(budget)
+    if experiment == "all" and (methods or only):
+        raise UserError("--methods, --only: expected one experiment beside them, got all; name it, for instance table1")
+    wanted = list(experiments.EXPERIMENTS) if experiment == "all" else [experiment]
+    named = [experiments.experiment(name) for name in wanted]
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
-    places = experiments.Places(out or experiments.default_results(what, how), runs)
     where = _pick_device(device, precision)
     if only is not None:
-        figures = experiments.run_job(experiments.find_job(what, only, how), places, where)["figures"]
+        places = experiments.Places(out or experiments.default_results(named[0], how), runs)
+        figures = experiments.run_job(experiments.find_job(named[0], only, how), places, where)["figures"]
         typer.echo(f"{only}: " + ", ".join(f"{name} {x}" for name, x in figures.items() if isinstance(x, float)))
         return
-    options = {"--budget": budget, "--out": places.results, "--runs": runs, "--device": device, "--precision": precision}
+    options = {"--budget": budget, "--runs": runs, "--device": device, "--precision": precision}
+    failed = [
+        what.name
+        for what in named
+        if not _reproduce_one(what, how, out or experiments.default_results(what, how), options, where, chosen, seeds, jobs)
+    ]
+    if failed:
+        raise typer.Exit(1)
+
+
+def _reproduce_one(
+    what: Experiment,
+    how: Effort,
+    results: Path,
+    options: dict[str, Any],
+    where: Device,
+    methods: list[str] | None,
+    seeds: int | None,
+    jobs: int | None,
+) -> bool:
+    """Works off what an experiment lacks and says what it shows; whether every run came to its end."""
+    from monkeynet_edu import experiments
+
+    places = experiments.Places(results, options["--runs"])
+    words = [str(word) for option in {**options, "--out": results}.items() for word in option]
 
     def command(job: experiments.Job) -> list[str]:
-        words = [str(word) for option in options.items() for word in option]
         return [sys.executable, "-m", "monkeynet_edu", "reproduce", job.experiment, "--only", job.name, *words]
 
     try:
-        came = experiments.reproduce(what, how, places, where, command, chosen, seeds, jobs)
+        came = experiments.reproduce(what, how, places, where, command, methods, seeds, jobs)
     except KeyboardInterrupt:
-        raise StopError(f"stopped; every run kept what it reached in {runs}; the same command goes on") from None
-    _say_runs(came, runs)
+        kept = places.runs
+        raise StopError(f"stopped; every run kept what it reached in {kept}; the same command goes on") from None
+    _say_runs(came, places.runs)
     if came.finished:
-        _say_table(experiments.report(what, how, places, chosen), places.records(what.name, how.name))
-    if came.failed:
-        raise typer.Exit(1)
+        _say_table(experiments.report(what, how, places, methods), places.records(what.name, how.name))
+    return not came.failed
 
 
 def _say_runs(came: Progress, runs: Path) -> None:
     """Says what is missing from a table, and why."""
-    for name in came.absent:
-        _say(f"{name}: not available here; the table has the paper's figures alone")
     for name, why in came.stale.items():
         _say(f"{name}: {why}; its model is not in {runs}, so it stays as it is")
     if came.failed:

@@ -38,15 +38,6 @@ def test_finished_runs_give_the_table_without_training(run: Command, tmp_path: P
         assert (tmp_path / "results" / "table2" / name).is_file()
 
 
-def test_rows_that_are_not_available_are_named_in_one_line(run: Command, tmp_path: Path) -> None:
-    for data in ("mini-taichi", "mini-nemo", "mini-bair"):
-        made.fill(tmp_path, "table1", {("ours", s): FIGURES for s in (0, 1)}, data)
-    done = run("table1", *where(tmp_path))
-    assert done.code == 0
-    if "x2face" not in experiments.METHODS:
-        assert [line for line in done.err.splitlines() if line.startswith("x2face: not available here")]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -11,6 +11,8 @@ from monkeynet_edu.experiments.plans import COUNTS as COUNTS
 from monkeynet_edu.experiments.plans import EXPERIMENTS as EXPERIMENTS
 from monkeynet_edu.experiments.plans import METHODS as METHODS
 from monkeynet_edu.experiments.plans import VARIANTS as VARIANTS
+from monkeynet_edu.experiments.plans import Effort as Effort
+from monkeynet_edu.experiments.plans import Experiment as Experiment
 from monkeynet_edu.experiments.plans import Job as Job
 from monkeynet_edu.experiments.plans import choose_methods as choose_methods
 from monkeynet_edu.experiments.plans import effort as effort

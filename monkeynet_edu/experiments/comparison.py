@@ -12,7 +12,7 @@ from torch import Tensor
 
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import statistics
-from monkeynet_edu.experiments.plans import COUNTS, METHODS, Effort, Experiment, Task, job_of
+from monkeynet_edu.experiments.plans import COUNTS, METHODS, Effort, Experiment, Task, covers, job_of
 from monkeynet_edu.experiments.records import Places, Values, read_record
 
 RANKED_BY: dict[Task, tuple[str, ...]] = {"reconstruction": ("akd", "l1_moving"), "prediction": ("aed",)}
@@ -108,7 +108,7 @@ def gather(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
     """
     outcomes = []
     for data in what.data:
-        for method in methods:
+        for method in [name for name in methods if covers(name, data)]:
             found = _seeds_of(what, how, places, method, data)
             if found:
                 outcomes.append(_outcome(method, data, found))

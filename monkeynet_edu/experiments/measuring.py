@@ -9,14 +9,14 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from monkeynet_edu import metrics
+from monkeynet_edu import baselines, metrics
 from monkeynet_edu.data.datasets import open_dataset
 from monkeynet_edu.data.sprites import Clip, held_out_clips, training_clips
 from monkeynet_edu.evaluators import Evaluators, evaluators_for
-from monkeynet_edu.experiments.plans import Job
+from monkeynet_edu.experiments.plans import Job, variant_config
 from monkeynet_edu.experiments.records import Values
 from monkeynet_edu.model import Device, MonkeyNet, weights_digest
-from monkeynet_edu.prediction import Predictor, PredictorConfig
+from monkeynet_edu.prediction import Predictor
 
 UNSEEN_SEED = 5_000  # of the further test clips; the shipped ones have another
 LANDMARK_SEED = 6_000  # of the clips from which joints are learned: the same for every seed of a run
@@ -31,20 +31,23 @@ def measured_clips(job: Job) -> list[Clip]:
 
 
 def measure(
-    model: MonkeyNet, predictor: Predictor | None, clips: Sequence[Clip], job: Job, device: Device
+    model: MonkeyNet | baselines.Rival, predictor: Predictor | None, clips: Sequence[Clip], job: Job, device: Device
 ) -> metrics.Evaluation:
     """All figures of a run, over all clips and of each.
 
     Args:
         model: trained.
-        predictor: trained, for the task prediction.
+        predictor: trained, for a model of ours and the task prediction.
         clips: to measure on.
         job: what its data and task are.
         device: where and how exactly.
     """
+    networks = _networks(job.data)
+    if not isinstance(model, MonkeyNet):
+        return baselines.measure(model, clips, device, job.task, networks)
     known = training_clips(job.data, LANDMARK_SEED, job.effort.landmark_clips, job.config.frame_size)
     learned = known if job.task == "reconstruction" else None
-    return metrics.measure(model, clips, device, job.task, _networks(job.data), predictor, learned)
+    return metrics.measure(model, clips, device, job.task, networks, predictor, learned)
 
 
 def clip_values(found: metrics.Evaluation) -> dict[str, list[float | None]]:
@@ -70,25 +73,31 @@ def _fingerprint(network: object) -> str | None:
     return weights_digest(network.state_dict())[:12] if isinstance(network, nn.Module) else None
 
 
-_computable: dict[tuple[str, str], frozenset[str]] = {}
+_computable: dict[tuple[str, str, str | None], frozenset[str]] = {}
 
 
 def computable(job: Job, device: Device) -> frozenset[str]:
-    """Names of the figures of single clips that can be computed now, for a job's data and task.
+    """Names of the figures of single clips that can be computed now, for a job's data, task and kind of model.
 
-    ``metrics`` itself is asked, once for each data set and task, with an untrained model and a few frames.
+    ``metrics`` itself is asked, once for each of them, with an untrained model and a few frames.
     """
-    key = job.data, job.task
+    key = job.data, job.task, job.rival
     if key not in _computable:
         whole = open_dataset(job.data, "test")[0]
         truth = None if whole.truth is None else whole.truth.at(range(PROBE_FRAMES))
         clip = replace(whole, frames=whole.frames[:PROBE_FRAMES], truth=truth)
-        torch.manual_seed(0)
-        predictor = Predictor(PredictorConfig(job.config.detector.keypoints)) if job.task == "prediction" else None
         small = replace(job, effort=replace(job.effort, landmark_clips=2))
-        found = measure(MonkeyNet(job.config).to(device.device), predictor, [clip], small, device)
-        _computable[key] = frozenset(clip_values(found))
+        _computable[key] = frozenset(clip_values(measure(*_untrained(job, device), [clip], small, device)))
     return _computable[key]
+
+
+def _untrained(job: Job, device: Device) -> tuple[MonkeyNet | baselines.Rival, Predictor | None]:
+    """A job's model, and predictor where it has one, with random weights."""
+    if job.rival:
+        return baselines.start(job.rival, job.recipe, job.data, device).model, None
+    torch.manual_seed(0)
+    model = MonkeyNet(variant_config(job.variant, job.data)).to(device.device)
+    return model, None if job.predictor is None else Predictor(job.predictor[0])
 
 
 def outdated(record: Values, job: Job, device: Device) -> str | None:

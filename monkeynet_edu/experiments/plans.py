@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu import baselines
+from monkeynet_edu.baselines.registry import config_of, takes_windows
+from monkeynet_edu.errors import unknown_name
 from monkeynet_edu.keypoints import DetectorConfig
 from monkeynet_edu.model import MonkeyNetConfig, preset
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
@@ -124,7 +126,7 @@ class Method:
 
     Attributes:
         title: as it is printed.
-        variant: the model behind it; rows with the same one share their runs.
+        variant: the model behind it, a variant of ours or a rival; rows with the same one share their runs.
     """
 
     title: str
@@ -135,7 +137,15 @@ METHODS: dict[str, Method] = {
     **{name: Method(variant.title, name) for name, variant in VARIANTS.items()},
     **{name: Method(variant.title, "full" if name == f"k{FULL_COUNT}" else name) for name, variant in COUNTS.items()},
     "ours": Method("Ours", "full"),
+    "x2face": Method("X2Face", "x2face"),
+    "mocogan": Method("MoCoGAN", "mocogan"),
+    "cmm-net": Method("CMM-Net", "cmmnet"),
+    "sv2p": Method("SV2P", "sv2p"),
 }
+
+RIVAL_STEPS = {"x2face": 1.0, "mocogan": 1.0, "cmmnet": 1.0, "sv2p": 1.0}
+"""Steps of a rival in the time of one of ours, so that all methods of a table learn for equally many minutes: measured by
+``benchmarks/rivals.py --steps`` on one core (benchmarks/training.md)."""
 
 
 def variant(name: str) -> Variant:
@@ -169,6 +179,12 @@ def shared_recipe(data: str, seed: int) -> Recipe:
     return recipe_for(preset_of(data), data, seed, generated=True)
 
 
+def covers(method: str, data: str) -> bool:
+    """Whether a row of a table has a cell on a data set: the paper compares CMM-Net and SV2P on one each."""
+    behind = METHODS[method].variant
+    return behind not in baselines.RIVALS or data in baselines.RIVALS[behind].data
+
+
 # ------------------------------------------------------------------------------------------------------------- budgets
 
 
@@ -178,14 +194,14 @@ class Effort:
 
     Attributes:
         name: of the budget.
-        steps: of training.
+        steps: of training, of ours; a rival takes as many as fit into the same time.
         clips: training clips drawn from the seed.
         frames: drawn of each of them.
         seeds: how many, where nothing else is asked for.
         shipped: of the shipped test clips, this many are measured.
         unseen: so many clips of further unseen characters are measured too.
         landmark_clips: from which true joints are told from keypoints.
-        predictor_clips: whole clips whose keypoints a predictor learns from.
+        predictor_clips: whole clips whose keypoints a predictor learns from, or whose frames a rival does that makes films.
         predictor_steps: of its training.
         checkpoint: seconds between checkpoints.
         note: marks everything that comes of it, or empty.
@@ -236,7 +252,7 @@ class Experiment:
         name: on the command line.
         title: what it shows.
         task: what the models do in it.
-        methods: rows, rivals included; those that ``METHODS`` lacks are not available.
+        methods: rows, rivals included.
         data: data sets.
     """
 
@@ -282,27 +298,20 @@ def experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def choose_methods(what: Experiment, wanted: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
-    """Rows to run, and rows of the paper's table that cannot be run here.
+def choose_methods(what: Experiment, wanted: Sequence[str] | None = None) -> list[str]:
+    """Rows to run, in the order of the paper's table.
 
     Args:
         what: the experiment.
         wanted: names; None for all of its rows.
 
     Raises:
-        UserError: a name that is no row of this experiment, or none left that is available.
+        UserError: a name that is no row of this experiment.
     """
     for name in wanted or ():
         if name not in what.methods:
             raise unknown_name(f"method of {what.name}", name, what.methods)
-    rows = [name for name in what.methods if wanted is None or name in wanted]
-    there = [name for name in rows if name in METHODS]
-    if not there:
-        raise UserError(
-            f"{what.name}: expected a method that is available, got {', '.join(rows) or 'none'}; "
-            f"choose of {', '.join(name for name in what.methods if name in METHODS)}"
-        )
-    return there, [name for name in rows if name not in METHODS]
+    return [name for name in what.methods if wanted is None or name in wanted]
 
 
 # ---------------------------------------------------------------------------------------------------------------- jobs
@@ -335,21 +344,40 @@ class Job:
         return f"{self.variant}{f'-{self.data}' if several else ''}-seed{self.seed}"
 
     @property
-    def config(self) -> MonkeyNetConfig:
+    def rival(self) -> str | None:
+        """Name of the rival that is trained, or None for a model of ours."""
+        return self.variant if self.variant in baselines.RIVALS else None
+
+    @property
+    def config(self) -> MonkeyNetConfig | baselines.RivalConfig:
         """Of the model."""
-        return variant_config(self.variant, self.data)
+        return config_of(self.rival) if self.rival else variant_config(self.variant, self.data)
 
     @property
     def recipe(self) -> Recipe:
         """How it is trained."""
+        if self.rival:
+            return baselines.recipe_for(self.rival, self.data, self.seed, generated=True)
         return shared_recipe(self.data, self.seed)
+
+    @property
+    def steps(self) -> int:
+        """Of training: as many as take the time of ``effort.steps`` of ours."""
+        return max(2, round(self.effort.steps * (RIVAL_STEPS[self.rival] if self.rival else 1.0)))
+
+    @property
+    def training_clips(self) -> tuple[int, int | None]:
+        """How many clips are learned from, and how many frames of each; None for all."""
+        if self.rival and takes_windows(self.rival):
+            return self.effort.predictor_clips, None
+        return self.effort.clips, self.effort.frames
 
     @property
     def predictor(self) -> tuple[PredictorConfig, PredictorRecipe] | None:
         """Of the keypoints to come, for the task prediction: the paper's deterministic form."""
-        if self.task != "prediction":
+        if self.task != "prediction" or self.rival:
             return None
-        config = PredictorConfig(self.config.detector.keypoints)
+        config = PredictorConfig(variant_config(self.variant, self.data).detector.keypoints)
         return config, PredictorRecipe(steps=self.effort.predictor_steps, seed=self.seed)
 
     def training_identity(self) -> dict[str, Any]:
@@ -359,9 +387,9 @@ class Job:
             "data": self.data,
             "seed": self.seed,
             "budget": self.effort.name,
-            "steps": self.effort.steps,
-            "training_clips": self.effort.clips,
-            "frames": self.effort.frames,
+            "steps": self.steps,
+            "training_clips": self.training_clips[0],
+            "frames": self.training_clips[1],
             "config": asdict(self.config),
             "recipe": asdict(self.recipe),
         }
@@ -387,7 +415,7 @@ def job_of(what: Experiment, method: str, data: str, seed: int, how: Effort) -> 
     """The run behind one cell; cells that mean the same run give the same job."""
     behind = METHODS[method].variant
     for other in EXPERIMENTS.values():
-        held = {METHODS[name].variant for name in other.methods if name in METHODS}
+        held = {METHODS[name].variant for name in other.methods}
         if other.task == what.task and data in other.data and behind in held:
             return Job(other.name, behind, data, what.task, seed, how)
     raise AssertionError(what, method, data)
@@ -395,7 +423,8 @@ def job_of(what: Experiment, method: str, data: str, seed: int, how: Effort) -> 
 
 def jobs_of(what: Experiment, methods: Sequence[str], seeds: Sequence[int], how: Effort) -> list[Job]:
     """All runs of an experiment, seed by seed, so that a table stopped half way has every row."""
-    return [job_of(what, method, data, seed, how) for seed in seeds for data in what.data for method in methods]
+    cells = [(data, method) for data in what.data for method in methods if covers(method, data)]
+    return [job_of(what, method, data, seed, how) for seed in seeds for data, method in cells]
 
 
 def find_job(what: Experiment, name: str, how: Effort) -> Job:
@@ -405,8 +434,7 @@ def find_job(what: Experiment, name: str, how: Effort) -> Job:
         UserError: the experiment has no such run.
     """
     match = re.fullmatch(r".+-seed(\d+)", name)
-    available, _ = choose_methods(what)
-    jobs = jobs_of(what, available, [int(match[1])] if match else [0], how)
+    jobs = jobs_of(what, what.methods, [int(match[1])] if match else [0], how)
     for job in jobs:
         if job.name == name:
             return job

@@ -127,7 +127,7 @@ class Pool:
             KeyboardInterrupt: Ctrl-C (or a request to end): all processes were asked to save and have ended.
         """
         waiting = list(todo)
-        total = sum(job.effort.steps for job in waiting)
+        total = sum(job.steps for job in waiting)
         with _terminated_like_ctrl_c(), tqdm(total=total, unit="step", desc="runs", dynamic_ncols=True) as bar:
             try:
                 while waiting or self._alive:
@@ -172,7 +172,7 @@ class Pool:
     def _show(self, bar: Any, todo: Sequence[Job], waiting: Sequence[Job]) -> None:
         alive = {process.job.name: process.steps for process in self._alive}
         queued = {job.name for job in waiting}
-        steps = [alive.get(job.name, 0 if job.name in queued else job.effort.steps) for job in todo]
+        steps = [alive.get(job.name, 0 if job.name in queued else job.steps) for job in todo]
         bar.update(sum(steps) - bar.n)
         ended = len(todo) - len(waiting) - len(alive)
         bar.set_postfix_str(f"{ended}/{len(todo)} runs; " + ", ".join(f"{name} {step}" for name, step in alive.items()))

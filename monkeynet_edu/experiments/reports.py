@@ -94,7 +94,7 @@ def report(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
     Raises:
         UserError: no record at all, a broken one, or one of another configuration.
     """
-    rows, absent = choose_methods(what, methods)
+    rows = choose_methods(what, methods)
     outcomes = comparison.gather(what, how, places, rows)
     if not outcomes:
         raise UserError(
@@ -111,7 +111,7 @@ def report(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
         comparisons,
         _title(what, how, outcomes),
         columns,
-        _rows(what, outcomes, absent),
+        _rows(what, outcomes),
         [line for found in comparisons.values() for line in _difference_lines(found)],
         [line for (data, _), found in comparisons.items() for line in _order_lines(what, data, found)],
         _remarks(what, how, outcomes, comparisons, rows),
@@ -160,7 +160,7 @@ def _beside(name: str) -> str:
     return {"akd_l1": "akd"}.get(name, name if name != "akd" else "")
 
 
-def _rows(what: Experiment, outcomes: Sequence[Outcome], absent: Sequence[str]) -> list[list[str]]:
+def _rows(what: Experiment, outcomes: Sequence[Outcome]) -> list[list[str]]:
     """A row a method and data set: the mean over seeds, each seed where they are several, and the paper's figure."""
     names = _shown(outcomes)
     rows = []
@@ -172,19 +172,7 @@ def _rows(what: Experiment, outcomes: Sequence[Outcome], absent: Sequence[str]) 
             paper = printed.get(_beside(name))
             row.append(cell if paper is None else f"{cell}\npaper {_paper_value(_beside(name), paper)}")
         rows.append([*row, ", ".join(map(str, outcome.seeds))])
-    for method in absent:
-        for data in what.data:
-            rival = PAPER.get((what.name, method, data))
-            if rival is not None:
-                row = [f"{method} (not available)", *([data] if len(what.data) > 1 else [])]
-                row += [_paper_cell(rival, name) for name in names]
-                rows.append([*row, NOTHING])
     return rows
-
-
-def _paper_cell(printed: dict[str, float], name: str) -> str:
-    paper = printed.get(_beside(name))
-    return NOTHING if paper is None else f"paper {_paper_value(_beside(name), paper)}"
 
 
 # --------------------------------------------------------------------------------------------------------------- words
@@ -238,7 +226,7 @@ def _remarks(
     said = [f"{how.note[0].upper()}{how.note[1:]}: {how.steps} steps on {how.clips} clips."] if how.note else []
     records = [record for outcome in outcomes for record in outcome.records]
     said.append(
-        f"{len(records)} runs of {how.steps} steps, {_spread([r['training_seconds'] / 60 for r in records])} minutes of "
+        f"{len(records)} runs of {_steps(outcomes)}, {_spread([r['training_seconds'] / 60 for r in records])} minutes of "
         f"training each; measured on {_spread([len(r['clips']) for r in records])} clips of characters never seen."
     )
     said.append(f"Computed on {'; '.join(sorted({_machine(r['hardware']) for r in records}))}.")
@@ -263,6 +251,17 @@ def _remarks(
         "not. Its AKD is the published form (mean of |Δx| and |Δy|)."
     )
     return said
+
+
+def _steps(outcomes: Sequence[Outcome]) -> str:
+    """Steps of each method: equal minutes are other numbers of steps."""
+    steps: dict[int, list[str]] = {}
+    for outcome in outcomes:
+        named = steps.setdefault(outcome.records[0]["identity"]["steps"], [])
+        named += [outcome.title] if outcome.title not in named else []
+    if len(steps) == 1:
+        return f"{next(iter(steps))} steps"
+    return "equal minutes (" + "; ".join(f"{', '.join(names)} {count} steps" for count, names in steps.items()) + ")"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -21,13 +21,11 @@ class Progress:
         finished: runs that have a record.
         failed: run → why it has none.
         stale: records that want measuring again but whose models are not here, and why.
-        absent: rows of the paper's table that cannot be run here.
     """
 
     finished: list[Job]
     failed: dict[str, str]
     stale: dict[str, str]
-    absent: list[str]
 
 
 def unfinished(jobs: Sequence[Job], places: Places, device: Device) -> tuple[list[Job], dict[str, str]]:
@@ -76,7 +74,7 @@ def reproduce(
         UserError: an unknown method, a broken record, one of another configuration, or no networks to measure with.
         KeyboardInterrupt: Ctrl-C; every run kept what it reached.
     """
-    rows, absent = choose_methods(what, methods)
+    rows = choose_methods(what, methods)
     wanted = jobs_of(what, rows, range(seeds or how.seeds), how)
     pool = Pool(places, command, jobs or default_jobs())
     todo, stale = unfinished(wanted, places, device)
@@ -85,4 +83,4 @@ def reproduce(
     if todo:
         pool.work(todo)
     done = [job for job in wanted if places.record(job).is_file()]
-    return Progress(done, pool.failed, stale, absent)
+    return Progress(done, pool.failed, stale)

@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
-from monkeynet_edu import training
+from monkeynet_edu import baselines, training
 from monkeynet_edu.data.sprites import training_clips
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments.measuring import clip_values, instruments, measure, measured_clips, outdated
-from monkeynet_edu.experiments.plans import Job
+from monkeynet_edu.experiments.plans import Job, variant_config
 from monkeynet_edu.experiments.records import Places, Values, check_identity, read_json, read_record, rounded, write_json
 from monkeynet_edu.model import Device
 from monkeynet_edu.prediction import Predictor, extract, train_predictor
@@ -54,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise UserError(f"{folder}: expected a folder to write in, got {error.strerror}; choose another --runs") from error
 
 
-def trained(job: Job, folder: Path, device: Device) -> training.Run:
+def trained(job: Job, folder: Path, device: Device) -> training.AnyRun[Any, Any, Any]:
     """Trains a job's model, from its checkpoint where there is one, to the end of its steps.
 
     Args:
@@ -71,19 +72,27 @@ def trained(job: Job, folder: Path, device: Device) -> training.Run:
         check_identity(plan, job.training_identity(), read_json(plan))
     else:
         write_json(plan, job.training_identity())
-    run = training.start(job.config, job.recipe, job.data, device)
+    run = begun(job, device)
     if (folder / CHECKPOINT_FILE).is_file():
         run.restore(folder)
-    if run.step < job.effort.steps:
-        clips = training_clips(job.data, job.seed, job.effort.clips, job.config.frame_size, job.effort.frames)
+    if run.step < job.steps:
+        count, frames = job.training_clips
+        clips = training_clips(job.data, job.seed, count, job.config.frame_size, frames)
         pace = training.Pace(checkpoint=job.effort.checkpoint)
-        report = training.train(run, clips, training.Budget(job.effort.steps), folder, device, pace)
+        report = training.train(run, clips, training.Budget(job.steps), folder, device, pace)
         if not report.finished:
             raise KeyboardInterrupt
     return run
 
 
-def trained_predictor(job: Job, run: training.Run, folder: Path, device: Device) -> Predictor | None:
+def begun(job: Job, device: Device) -> training.AnyRun[Any, Any, Any]:
+    """A job's training, before its first step."""
+    if job.rival:
+        return baselines.start(job.rival, job.recipe, job.data, device)
+    return training.start(variant_config(job.variant, job.data), job.recipe, job.data, device)
+
+
+def trained_predictor(job: Job, run: training.AnyRun[Any, Any, Any], folder: Path, device: Device) -> Predictor | None:
     """The predictor of a job's model, trained where the run folder has none; None where the task needs none.
 
     Raises:
