@@ -21,7 +21,7 @@ from monkeynet_edu.files import kind_of
 from monkeynet_edu.metrics import Task
 from monkeynet_edu.model import MODEL_FILE, Device, built, from_plain, in_float32, load_tensors, load_weights, parsed
 from monkeynet_edu.paths import data_small
-from monkeynet_edu.training import Recipe, sprite_augmentation
+from monkeynet_edu.training import LARGE_MOTIONS, Recipe, sprite_augmentation
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ RIVALS: dict[str, Entry] = {
     "x2face": Entry("X2Face", "X2FaceConfig", _RECIPE, ("mini-taichi", "mini-nemo", "mini-bair"), ("mini-taichi",)),
     "mocogan": Entry("MoCoGAN", "MoCoGANConfig", _RECIPE, ("mini-taichi", "mini-nemo", "mini-bair"), ("mini-nemo",)),
     "cmmnet": Entry("CMMNet", "CMMNetConfig", _RECIPE, ("mini-nemo",), ("mini-nemo",)),
-    "sv2p": Entry("SV2P", "SV2PConfig", _RECIPE, ("mini-bair",), ("mini-bair",)),
+    "sv2p": Entry("SV2P", "SV2PConfig", replace(_RECIPE, batch_size=8), ("mini-bair",), ("mini-bair",)),
 }
 
 
@@ -110,7 +110,10 @@ def recipe_for(name: str, data: str, seed: int, generated: bool) -> Recipe:
         UserError: unknown name.
     """
     how = replace(entry(name).recipe, seed=seed)
-    return replace(how, augmentation=sprite_augmentation(data)) if generated else how
+    if not generated:
+        return how
+    reach = 0.15 if data in LARGE_MOTIONS else 1.0  # of pairs, as for ours: nearby frames first
+    return replace(how, augmentation=sprite_augmentation(data), first_reach=reach)
 
 
 def start(name: str, how: Recipe, data: str, device: Device, config: RivalConfig | None = None) -> RivalRun:
