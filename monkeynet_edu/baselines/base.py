@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -42,8 +42,12 @@ class RivalConfig:
     frame_size: int = 64
 
     def __post_init__(self) -> None:
-        """Checks the values."""
+        """Checks the values: whole numbers are sizes and counts, and at least 1."""
         self.check_frame_size(self.frame_size)
+        for field in fields(self):
+            value, least = getattr(self, field.name), 2 if field.name == "frames" else 1
+            if type(value) is int and value < least:
+                raise UserError(f"{field.name}: expected at least {least}, got {value}; leave it at the default")
 
     def check_frame_size(self, size: int) -> None:
         """Refuses a frame side that the networks cannot halve often enough.

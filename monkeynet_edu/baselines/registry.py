@@ -46,8 +46,14 @@ class Entry:
 _RECIPE = Recipe(16, 1e-3, "cosine", epochs=80)
 RIVALS: dict[str, Entry] = {
     "x2face": Entry("X2Face", "X2FaceConfig", _RECIPE, ("mini-taichi", "mini-nemo", "mini-bair"), ("mini-taichi",)),
-    "mocogan": Entry("MoCoGAN", "MoCoGANConfig", _RECIPE, ("mini-taichi", "mini-nemo", "mini-bair"), ("mini-nemo",)),
-    "cmmnet": Entry("CMMNet", "CMMNetConfig", _RECIPE, ("mini-nemo",), ("mini-nemo",)),
+    "mocogan": Entry(
+        "MoCoGAN",
+        "MoCoGANConfig",
+        replace(_RECIPE, batch_size=8, learning_rate=4e-4),
+        ("mini-taichi", "mini-nemo", "mini-bair"),
+        ("mini-nemo",),
+    ),
+    "cmmnet": Entry("CMMNet", "CMMNetConfig", replace(_RECIPE, batch_size=8), ("mini-nemo",), ("mini-nemo",)),
     "sv2p": Entry("SV2P", "SV2PConfig", replace(_RECIPE, batch_size=8), ("mini-bair",), ("mini-bair",)),
 }
 

@@ -59,9 +59,6 @@ class SV2PConfig(RivalConfig):
         super().__post_init__()
         if not 0 <= self.phases[0] <= self.phases[1] < 1 or self.beta < 0:
             raise UserError(f"sv2p phases, beta: expected 0 ≤ first ≤ second < 1 and β ≥ 0, got {self.phases}, {self.beta}")
-        for name, least in (("frames", 2), ("width", 1), ("kernels", 1), ("latent", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"sv2p {name}: expected at least {least}, got {getattr(self, name)}; use the default")
 
 
 def cdna(frame: Tensor, kernels: Tensor) -> Tensor:

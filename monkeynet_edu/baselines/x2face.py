@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from monkeynet_edu import geometry, losses
 from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
-from monkeynet_edu.errors import UserError
 from monkeynet_edu.layers import DownBlock, Hourglass, as_convolutions_read, level_width
 from monkeynet_edu.model import Device
 
@@ -48,13 +47,6 @@ class X2FaceConfig(RivalConfig):
     levels: int = 4
     code: int = 128
     scales: int = 4
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        super().__post_init__()
-        for name in ("width", "max_width", "levels", "code", "scales"):
-            if getattr(self, name) < 1:
-                raise UserError(f"x2face {name}: expected at least 1, got {getattr(self, name)}; leave it at the default")
 
 
 def read_embedded_face(source: Tensor, embedding_field: Tensor, driving_field: Tensor) -> Tensor:

@@ -1,0 +1,195 @@
+"""MoCoGAN in miniature: a film is a content that stays and a motion that is drawn step by step, learned in a game.
+
+The idea (Tulyakov, Liu, Yang, Kautz, "MoCoGAN: Decomposing Motion and Content for Video Generation", CVPR 2018): a
+content code is drawn once a film, a motion code for every frame by a recurrent network that reads noise; a generator draws
+each frame of both codes, and two discriminators judge: one single frames, one whole clips.
+
+    first frame (B, 3, H, W) ── encoder ──┬─► content code (B, C), the same for every frame
+                                          └─► first state of the GRU (B, M) ◄── noise (B, T, N)
+    content code, state of frame t ── generator ─► colours and mask ─► laid over the first frame: (B, T, 3, H, W)
+    frames (B, 3, H, W) ── 2-D discriminator;  clips (B, T, 3, H, W) ── 3-D discriminator
+
+Conditioned on a first frame by the encoder and an L1 on that frame (the film's first against it), as the comparison
+with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames, 0.4 M parameters);
+colours are laid over the first frame by a mask, so that a background need not be learned anew for each identity (the
+original draws all pixels); least squares instead of cross-entropy, as in Monkey-Net's own losses; spectral normalisation
+and a small feature matching, since batches of eight are a restless game. No categories of actions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from monkeynet_edu import losses
+from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
+from monkeynet_edu.layers import Encoder
+from monkeynet_edu.model import Device
+
+
+@dataclass(frozen=True)
+class MoCoGANConfig(RivalConfig):
+    """Sizes and weights.
+
+    Attributes:
+        frames: of a training window; every ``every``-th of them is looked at.
+        every: frames from one that is looked at to the next.
+        content: C, numbers in the content code.
+        motion: M, units of the GRU.
+        noise: N, numbers drawn for each frame.
+        width: channels of encoder and generator at full resolution.
+        judges: channels of the discriminators' first layers.
+        first: weight of the L1 on the first frame.
+        matching: weight of the features that the clip discriminator sees.
+    """
+
+    frames: int = 24
+    every: int = 3
+    content: int = 48
+    motion: int = 48
+    noise: int = 8
+    width: int = 10
+    judges: int = 12
+    first: float = 10.0
+    matching: float = 2.0
+
+
+def _up(inputs: int, outputs: int) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    return nn.Sequential(nn.Upsample(scale_factor=2.0), conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class ImageDiscriminator(nn.Module):
+    """Scores of frames: (B, 3, H, W) → (B, 1, H/8, W/8)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths, layers = (3, width, 2 * width, 4 * width), []
+        for a, b in itertools.pairwise(widths):
+            layers += [spectral_norm(nn.Conv2d(a, b, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Least squares: 1 for real, 0 for generated."""
+        score: Tensor = self.layers(frames)
+        return score
+
+
+class VideoDiscriminator(nn.Module):
+    """Scores of clips, and what it sees in them: (B, 3, T, H, W) → (B, 1, T', H/8, W/8), (B, 4w, T', H/8, W/8)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths, layers = (3, width, 2 * width, 4 * width), []
+        for a, b in itertools.pairwise(widths):
+            layers += [spectral_norm(nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), (1, 1, 1))), nn.LeakyReLU(0.2)]
+        self.layers, self.last = nn.Sequential(*layers), nn.Conv3d(widths[-1], 1, 1)
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and features."""
+        features = self.layers(clips)
+        return self.last(features), features
+
+
+class MoCoGAN(Rival):
+    """Encoder, GRU, generator and two discriminators; see the module."""
+
+    title = "MoCoGAN"
+    draws = "windows"
+
+    def __init__(self, config: MoCoGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        w, self.side = config.width, config.frame_size // 16
+        self.encoder = Encoder(3, w, 8 * w, 4)
+        seen = 8 * w * self.side**2
+        self.content = nn.Linear(seen, config.content)
+        self.state = nn.Linear(seen, config.motion)
+        self.recurrent = nn.GRUCell(config.noise, config.motion)
+        self.spread = nn.Linear(config.content + config.motion, seen)
+        self.generator = nn.Sequential(_up(8 * w, 4 * w), _up(4 * w, 2 * w), _up(2 * w, 2 * w), _up(2 * w, w))
+        self.paint = nn.Conv2d(w + 3, 4, 3, padding=1)
+        self.image_judge = ImageDiscriminator(config.judges)
+        self.video_judge = VideoDiscriminator(config.judges)
+
+    def forward(self, first: Tensor, noise: Tensor) -> Tensor:
+        """Films (B, T, 3, H, W) that begin with pictures (B, 3, H, W), of noise (B, T, N)."""
+        count, length = noise.shape[:2]
+        seen = self.encoder(first)[-1].flatten(1)
+        content, state, motion = self.content(seen), self.state(seen).tanh(), []
+        for t in range(length):
+            motion.append(state)
+            state = self.recurrent(noise[:, t].to(state), state)
+        codes = torch.cat([content[:, None].expand(-1, length, -1), torch.stack(motion, dim=1).to(content)], dim=-1)
+        deep = self.spread(codes.flatten(0, 1)).reshape(count * length, -1, self.side, self.side)
+        behind = first.repeat_interleave(length, 0)
+        out = self.paint(torch.cat([self.generator(deep), behind.to(deep)], dim=1)).float()
+        mask = (out[:, 3:] - 1).sigmoid()
+        film: Tensor = mask * out[:, :3].sigmoid() + (1 - mask) * behind
+        return film.reshape(count, length, *first.shape[1:])
+
+    def _sides(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Weights of the drawing side, and of the discriminators."""
+        judges = [*self.image_judge.parameters(), *self.video_judge.parameters()]
+        known = set(judges)
+        return [p for p in self.parameters() if p not in known], judges
+
+    def optimizers(self, rate: float) -> dict[str, torch.optim.Optimizer]:
+        """Adams of the drawing side and of the discriminators."""
+        named = zip(("generator", "discriminator"), self._sides(), strict=True)
+        return {name: torch.optim.Adam(weights, lr=rate, betas=(0.5, 0.999)) for name, weights in named}
+
+    def judge(self, real: Tensor, made: Tensor, picked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of clips (B, T, 3, H, W); of each the 2-D discriminator sees the frame ``picked`` (B,).
+
+        Returns:
+            The discriminators', the generator's, and the distance of the mean features of real and generated clips.
+        """
+        rows = torch.arange(len(real), device=real.device)
+        real_clips, real_features = self.video_judge(real.transpose(1, 2))
+        made_clips, made_features = self.video_judge(made.transpose(1, 2))
+        scores = [(real_clips, made_clips), (self.image_judge(real[rows, picked]), self.image_judge(made[rows, picked]))]
+        own = torch.stack([losses.discriminator_adversarial(r, m) for r, m in scores]).sum()
+        others = torch.stack([losses.generator_adversarial(m) for _, m in scores]).sum()
+        return own, others, losses.l1(made_features.mean(dim=0), real_features.mean(dim=0).detach())
+
+    def gradients(self, batch: tuple[Tensor, ...], state: Practice, device: Device) -> RivalStep:
+        """Both sides of the game on one batch; the gradients of one side leave the other's weights alone."""
+        real = batch[0][:, :: self.config.every]  # (B, T, 3, H, W)
+        count, length = real.shape[:2]
+        noise = torch.randn(count, length, self.config.noise, generator=state.noise).to(real)
+        picked = torch.randint(length, (count,), generator=state.noise).to(real.device)
+        drawing, judging = self._sides()
+        self.zero_grad()
+        with device.autocast():
+            made = self(real[:, 0], noise)
+            own, others, matching = self.judge(real, made, picked)
+        terms = {
+            "frame": self.config.first * losses.l1(made[:, 0], real[:, 0]),
+            "adversarial": others,
+            "matching": self.config.matching * matching,
+        }
+        torch.autograd.backward(own, inputs=judging, retain_graph=True)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=drawing)
+        said = {name: term.detach() for name, term in (terms | {"discriminator": own}).items()}
+        shown = {f"{n} {t}": film[:4, t].detach() for t in (1, length - 1) for n, film in (("real", real), ("made", made))}
+        return RivalStep(said, shown, made.detach())
+
+    @torch.no_grad()
+    def predict(self, first: Tensor, length: int, device: Device, futures: int = 1, seed: int = 0) -> Tensor:
+        """Films (futures, length, 3, H, W) that begin with a picture (3, H, W); between drawn frames they are blended."""
+        self.eval()
+        drawn = -(-(length - 1) // self.config.every) + 1
+        seeds = range(seed, seed + futures)
+        noise = [torch.randn(drawn, self.config.noise, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        with device.autocast():
+            film = self(first.to(device.device).expand(futures, -1, -1, -1), torch.stack(noise).to(device.device))
+        film = torch.cat([first.to(film).expand(futures, 1, -1, -1, -1), film[:, 1:]], dim=1)
+        places = torch.arange(length, device=film.device) / self.config.every
+        before, share = places.long(), (places % 1).reshape(1, -1, 1, 1, 1)
+        after = (before + 1).clamp(max=film.shape[1] - 1)
+        return torch.lerp(film[:, before], film[:, after], share.expand(1, -1, 1, 1, 1)).float().cpu()
