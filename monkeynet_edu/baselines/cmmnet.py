@@ -10,9 +10,9 @@ CVPR 2018), three networks of which no public code exists, so each choice below 
     3. a translator: first frame, heatmaps of p_t minus those of p₁ ─► colours, and a mask.
 
 Each has an Adam and a loss of its own, and no gradient goes from one to another; all three learn at once. Landmarks come
-from the supervised estimator that also measures AKD, frozen, as a face detector gave them in the paper; where it does not see
-a joint, the joint stays where it was. What is random in a film is its mode, and an offset of its codes. What was cut: sizes;
-the classification of smiles as posed or spontaneous; the adversarial loss of the translator.
+from the supervised estimator that also measures AKD, frozen, as a face detector gave them in the paper; where it does not
+see a joint, the joint stays where it was. What is random in a film is its mode, and an offset of its codes. What was cut:
+sizes; the classification of smiles as posed or spontaneous; the adversarial loss of the translator.
 """
 
 from __future__ import annotations

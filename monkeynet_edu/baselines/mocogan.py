@@ -10,10 +10,10 @@ each frame of both codes, and two discriminators judge: one single frames, one w
     frames (B, 3, H, W) ── 2-D discriminator;  clips (B, T, 3, H, W) ── 3-D discriminator
 
 Conditioned on a first frame by the encoder and an L1 on that frame (the film's first against it), as the comparison
-with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames, 0.4 M parameters);
-colours are laid over the first frame by a mask, so that a background need not be learned anew for each identity (the
-original draws all pixels); least squares instead of cross-entropy, as in Monkey-Net's own losses; spectral normalisation
-and a small feature matching, since batches of eight are a restless game. No categories of actions.
+with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames, 0.5 M
+parameters); colours are laid over the first frame by a mask, so that a background need not be learned anew for each
+identity (the original draws all pixels); least squares instead of cross-entropy, as in Monkey-Net's own losses; spectral
+normalisation and a small feature matching, since batches of eight are a restless game. No categories of actions.
 """
 
 from __future__ import annotations
