@@ -1,0 +1,116 @@
+"""SV2P: kernels that move a frame, the divergence, phases, learning, films from the prior."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from monkeynet_edu.baselines import Practice
+from monkeynet_edu.baselines.sv2p import SV2P, SV2PConfig, as_kernels, cdna, gaussian_kl
+from monkeynet_edu.errors import UserError
+from monkeynet_edu.model import Device
+
+CPU = Device(torch.device("cpu"), "float32")
+SMALL = SV2PConfig(16, frames=4, width=4, kernels=3, latent=2)
+
+
+def a_model() -> SV2P:
+    torch.manual_seed(0)
+    return SV2P(SMALL)
+
+
+def walking(count: int = 2, length: int = 4, side: int = 16) -> torch.Tensor:
+    """Films (B, T, 3, H, W) of a square that walks to the right, the second twice as fast."""
+    films = torch.full((count, length, 3, side, side), 0.2)
+    for b in range(count):
+        for t in range(length):
+            films[b, t, 0, 5:9, 1 + t * (b + 1) : 5 + t * (b + 1)] = 0.9
+    return films
+
+
+def test_kernels_move_a_frame_as_a_loop_does() -> None:
+    torch.manual_seed(0)
+    frame, kernels = torch.rand(2, 3, 6, 7), torch.rand(2, 4, 5, 5)
+    made = cdna(frame, kernels)
+    assert made.shape == (2, 4, 3, 6, 7)
+    for b, k, c, row, column in ((0, 0, 0, 0, 0), (1, 3, 2, 5, 6), (1, 2, 1, 3, 4)):
+        total = 0.0
+        for i in range(5):
+            for j in range(5):
+                y, x = min(max(row + i - 2, 0), 5), min(max(column + j - 2, 0), 6)
+                total += float(kernels[b, k, i, j] * frame[b, c, y, x])
+        assert float(made[b, k, c, row, column]) == pytest.approx(total, rel=1e-5)
+
+
+def test_a_kernel_of_one_place_shifts_the_frame() -> None:
+    frame, kernel = torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 5, 5)
+    kernel[0, 0, 2, 4] = 1.0  # reads two columns further to the right
+    assert torch.allclose(cdna(frame, kernel)[0, 0, :, :, :-2], frame[0, :, :, 2:])
+
+
+def test_kernels_sum_to_one_and_zeros_mostly_stay() -> None:
+    kernels = as_kernels(torch.randn(2, 3, 25) * 5)
+    assert torch.allclose(kernels.sum(dim=(-2, -1)), torch.ones(2, 3), atol=1e-5)
+    still = as_kernels(torch.zeros(1, 1, 25))[0, 0]
+    assert float(still[2, 2]) == pytest.approx(math.e**3 / (math.e**3 + 24), rel=1e-5)
+
+
+def test_the_divergence_is_the_closed_form_and_zero_for_the_prior() -> None:
+    assert float(gaussian_kl(torch.zeros(4), torch.zeros(4))) == 0
+    # N(1, e) against N(0, 1), one dimension: (1 + e - 1 - 1) / 2
+    assert float(gaussian_kl(torch.ones(1), torch.ones(1))) == pytest.approx((math.e - 1) / 2)
+    mean, log_variance = torch.tensor([0.7, -0.3]), torch.tensor([0.4, -1.0])
+    z = mean + (log_variance / 2).exp() * torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0))
+    own = torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(dim=1)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1)
+    assert float(gaussian_kl(mean, log_variance)) == pytest.approx(float((own - prior).mean()), abs=0.01)
+
+
+def test_the_masks_mix_frame_copies_and_new_pixels_so_a_frame_stays_in_range() -> None:
+    frame = torch.rand(2, 3, 16, 16)
+    made = a_model().next_frame(frame, torch.zeros(2, 2), None)[0].detach()
+    assert made.shape == frame.shape
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+
+
+def test_the_latent_is_off_then_on_then_weighed() -> None:
+    model = a_model()
+    posterior = [p for n, p in model.named_parameters() if n.startswith("posterior")]
+    for progress, learns, weighed in ((0.1, False, False), (0.3, True, False), (0.9, True, True)):
+        step = model.gradients((walking(),), Practice.at(0, 0, progress), CPU)
+        assert any(float(p.grad.abs().sum()) > 0 for p in posterior) == learns
+        assert (float(step.losses["kl"]) > 0) == weighed
+
+
+def test_gradients_reach_every_weight_in_the_last_phase() -> None:
+    model = a_model()
+    model.gradients((torch.rand(2, 4, 3, 16, 16),), Practice.at(0, 0, 0.9), CPU)
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_a_batch_is_learned_by_heart() -> None:
+    model, films = a_model(), walking()
+    optimizer = model.optimizers(1e-2)["networks"]
+    errors = []
+    for step in range(80):
+        errors.append(float(model.gradients((films,), Practice.at(0, step, 0.4), CPU).losses["frame"]))
+        optimizer.step()
+    assert sum(errors[-5:]) < 0.5 * sum(errors[:5])
+
+
+def test_films_begin_with_the_picture_and_differ_by_their_seed() -> None:
+    model, picture = a_model(), torch.rand(3, 16, 16)
+    films = model.predict(picture, 6, CPU, futures=2, seed=3)
+    assert films.shape == (2, 6, 3, 16, 16)
+    assert torch.equal(films[:, 0], picture.expand(2, -1, -1, -1))
+    assert not torch.equal(films[0, 1:], films[1, 1:])
+    assert torch.allclose(model.predict(picture, 6, CPU, seed=4)[0], films[1], atol=1e-5)
+    assert model.predict(picture, 1, CPU).shape == (1, 1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("change", [{"phases": (0.6, 0.3)}, {"beta": -1.0}, {"frames": 1}, {"latent": 0}])
+def test_settings_that_make_no_training_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="expected"):
+        SV2PConfig(**change)
