@@ -128,7 +128,7 @@ class MoCoGAN(Rival):
         deep = self.spread(codes.flatten(0, 1)).reshape(count * length, -1, self.side, self.side)
         behind = first.repeat_interleave(length, 0)
         out = self.paint(torch.cat([self.generator(deep), behind.to(deep)], dim=1)).float()
-        mask = (out[:, 3:] - 1).sigmoid()
+        mask = (out[:, 3:] - 2).sigmoid()
         film: Tensor = mask * out[:, :3].sigmoid() + (1 - mask) * behind
         return film.reshape(count, length, *first.shape[1:])
 
