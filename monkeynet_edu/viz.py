@@ -54,6 +54,7 @@ _BACKGROUND = (96, 96, 96)
 _NOT_FINITE = (255, 0, 255)
 _DARK = (20, 20, 20)
 _PAPER = 255
+_MAX_WEBP_SIDE = 16383
 
 # Black, violet, orange, white: lightness rises all the way, so that the map also reads in grey.
 _ERROR_RAMP = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 220))
@@ -349,8 +350,32 @@ class Picture:
         return target
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png()).decode("ascii")
-        return f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}"/>'
+        return image_tag(self.png(), self.alt)
+
+
+def image_tag(file: bytes, alt: str) -> str:
+    """Puts a picture into HTML, the file and all: a PNG becomes WebP of the same pixels, at little more than half the size.
+
+    Args:
+        file: bytes of a PNG, or of a WebP (a film), which stays as it is.
+        alt: what it shows, in words.
+
+    Returns:
+        An `<img>` whose source is a data URL.
+    """
+    kind, data = ("webp", file) if file[8:12] == b"WEBP" else _smallest(file)
+    return f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}" alt="{html.escape(alt)}"/>'
+
+
+def _smallest(png: bytes) -> tuple[str, bytes]:
+    """The kind and the bytes of a lossless file for a browser: WebP, or the PNG itself where WebP cannot hold it."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        if max(picture.size) > _MAX_WEBP_SIDE:
+            return "png", png
+        buffer = io.BytesIO()
+        # More effort (quality 100, method 6) gains 3 % and takes up to seconds; this takes about as long as the PNG did.
+        picture.save(buffer, "WEBP", lossless=True, exact=True, quality=75, method=2)
+    return "webp", buffer.getvalue()
 
 
 def figure_images(images: Sequence[ArrayLike], titles: Sequence[str], alt: str | None = None) -> Picture:

@@ -164,7 +164,7 @@ def test_the_film_names_her_functions_and_that_it_is_synthetic(ex: LessonSession
     film = ex.film(torch.rand(3, 3, 8, 8), "a test")
     assert "**Written by you:** `to_pixels`" in film.text
     assert "Synthetic" in film.text
-    assert "data:image/gif;base64," in film.markup
+    assert "data:image/webp;base64," in film.markup
     assert 'alt="Film of 3 frames, 8 by 8 pixels: a test"' in film.markup
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 import re
 from pathlib import Path
 
@@ -388,10 +389,56 @@ def test_a_picture_that_cannot_be_written_says_so_in_one_line(tmp_path: Path) ->
 
 def test_a_notebook_gets_the_picture_with_its_text() -> None:
     picture = viz.figure_images([gray()], ["source"]).with_alt('a "quoted" <text>')
-    shown = re.fullmatch(r'<img src="data:image/png;base64,(.+)" alt="(.+)"/>', picture._repr_html_())
+    kind, file, alt = tag(picture._repr_html_())
+    assert (kind, alt) == ("webp", "a &quot;quoted&quot; &lt;text&gt;")
+    np.testing.assert_array_equal(pixels_of(file), pixels_of(picture.png()))
+
+
+def tag(markup: str) -> tuple[str, bytes, str]:
+    """Kind, bytes and text of an image in HTML."""
+    shown = re.fullmatch(r'<img src="data:image/(\w+);base64,([^"]+)" alt="([^"]+)"/>', markup)
     assert shown is not None
-    assert base64.b64decode(shown[1]).startswith(b"\x89PNG")
-    assert shown[2] == "a &quot;quoted&quot; &lt;text&gt;"
+    return shown[1], base64.b64decode(shown[2]), shown[3]
+
+
+def pixels_of(file: bytes) -> np.ndarray:
+    """What a browser shows of an image file, transparency included."""
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGBA"))
+
+
+def png_of(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4], ids=["grey", "colour", "transparent"])
+def test_html_holds_every_pixel_of_a_png(channels: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (9, 7, channels), np.uint8)
+    png = png_of(noise.squeeze(2) if channels == 1 else noise)
+    kind, file, _ = tag(viz.image_tag(png, "noise"))
+    assert kind == "webp"
+    np.testing.assert_array_equal(pixels_of(file), pixels_of(png))
+
+
+def test_a_figure_takes_less_room_in_html_than_as_a_png() -> None:
+    picture = viz.figure_images([gray()], ["source"])
+    assert len(tag(picture._repr_html_())[1]) < 0.8 * len(picture.png())
+
+
+@pytest.mark.parametrize(("width", "kind"), [(16383, "webp"), (16384, "png")])
+def test_a_picture_too_long_for_a_webp_stays_a_png(width: int, kind: str) -> None:
+    png = png_of(np.zeros((1, width, 3), np.uint8))
+    said, file, _ = tag(viz.image_tag(png, "long"))
+    assert said == kind
+    np.testing.assert_array_equal(pixels_of(file), pixels_of(png))
+
+
+def test_a_film_in_html_is_the_file_itself() -> None:
+    first, second = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
+    buffer = io.BytesIO()
+    first.save(buffer, "WEBP", save_all=True, append_images=[second], duration=100)
+    assert tag(viz.image_tag(buffer.getvalue(), "film")) == ("webp", buffer.getvalue(), "film")
 
 
 def test_a_picture_is_frozen() -> None:

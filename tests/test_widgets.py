@@ -58,7 +58,7 @@ def test_the_stored_output_holds_a_static_picture_with_alt_text_beside_the_live_
     pytest.importorskip("anywidget")
     shown = widgets.slider(lambda i: (grey(i), f"a <b> {i}"), ["one", "two"], "Machine")._repr_mimebundle_()
     assert set(shown) == {"text/plain", "text/html", VIEW}
-    assert 'src="data:image/png;base64,' in shown["text/html"]
+    assert 'src="data:image/webp;base64,' in shown["text/html"]
     assert 'alt="a &lt;b&gt; 0"' in shown["text/html"]
     assert shown["text/plain"] == "a <b> 0"
 

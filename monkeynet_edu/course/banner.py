@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from monkeynet_edu import viz
 from monkeynet_edu.course.judge import Status, Verdict
 from monkeynet_edu.course.predict import markdown_to_html
 
@@ -43,21 +43,20 @@ class Note:
         return {"text/html": self.markup, "text/plain": self.text, NOTE_MIME: dict(self.data)}
 
 
-def note(said: str, *, code: str = "", gif: bytes = b"", alt: str = "", data: Mapping[str, Any] | None = None) -> Note:
+def note(said: str, *, code: str = "", film: bytes = b"", alt: str = "", data: Mapping[str, Any] | None = None) -> Note:
     """Builds a note.
 
     Args:
         said: markdown.
         code: Python, shown below.
-        gif: film, shown above; it can be folded away, which stops it.
+        film: as animated WebP, shown above; it can be folded away, which stops it.
         alt: what the film shows.
         data: for machines.
     """
     inner = markdown_to_html(said)
-    if gif:
-        source = f"data:image/gif;base64,{base64.b64encode(gif).decode('ascii')}"
-        film = f'<img src="{source}" alt="{html.escape(alt)}"/>'
-        inner = f"<details open><summary>Film (fold it away to stop it)</summary>{film}</details>{inner}"
+    if film:
+        shown = viz.image_tag(film, alt)
+        inner = f"<details open><summary>Film (fold it away to stop it)</summary>{shown}</details>{inner}"
     if code:
         inner += f"<pre><code>{html.escape(code, quote=False)}</code></pre>"
     text = "\n\n".join(filter(None, [said, alt, code]))

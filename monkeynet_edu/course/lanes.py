@@ -49,7 +49,7 @@ VERDICT = "application/vnd.monkeynet.verdict+json"
 FAST = {"FAST": True}
 MIB = 2**20
 SHIPPED = ("monkeynet_edu", "notebooks", "solutions", "data_small")
-_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/svg+xml")
+_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ class LessonSession:
         return draw_map(self.progress.all_passed(), exercises, self.lesson.number)
 
     def film(self, frames: Tensor | np.ndarray[Any, Any], caption: str = "", fps: float = 12.0, alt: str = "") -> Note:
-        """A film as a GIF, with credits: which of her functions made it.
+        """A film as animated WebP, with credits: which of her functions made it.
 
         Args:
             frames: (T, 3, H, W) in [0, 1], or uint8 (T, H, W, 3).
@@ -276,10 +276,10 @@ class LessonSession:
             alt: what is seen, for those who cannot see it; made from the caption if empty.
         """
         pixels = to_frames(frames) if isinstance(frames, Tensor) else frames
-        data = _gif(pixels, fps)
+        data = _webp(pixels, fps)
         size = f"{pixels.shape[2]} by {pixels.shape[1]} pixels"
         said = alt or f"Film of {len(pixels)} frames, {size}: {caption or 'no caption'}"
-        return note(f"{caption}\n\n{self.credits()}".strip(), gif=data, alt=said)
+        return note(f"{caption}\n\n{self.credits()}".strip(), film=data, alt=said)
 
     def credits(self) -> str:
         """Whose functions ran, and that the film is synthetic (markdown)."""
@@ -316,11 +316,11 @@ def _source(function: Function, name: str) -> str:
     return text if own == name else f"{text}\n\n{name} = {own}\n"
 
 
-def _gif(frames: np.ndarray[Any, Any], fps: float) -> bytes:
-    """A looping GIF at twice the size, at most 48 frames."""
+def _webp(frames: np.ndarray[Any, Any], fps: float) -> bytes:
+    """A looping WebP at twice the size, at most 48 frames."""
     step = max(1, -(-len(frames) // 48))
     larger = np.ascontiguousarray(frames[::step].repeat(2, axis=1).repeat(2, axis=2))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.gif"
+        path = Path(folder) / "film.webp"
         write_video(path, larger, fps / step)
         return path.read_bytes()

@@ -6,7 +6,6 @@ notebook (papermill, nbconvert, GitHub) shows something, and something true.
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import traceback
@@ -59,8 +58,7 @@ class Still:
         return Still(buffer.getvalue(), alt)
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png).decode("ascii")
-        return f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}"/>'
+        return viz.image_tag(self.png, self.alt)
 
 
 Shown = Still | viz.Picture | tuple[viz.ArrayLike, str]

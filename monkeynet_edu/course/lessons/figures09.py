@@ -140,7 +140,7 @@ def figure_motion(rows: Mapping[str, tuple[Tensor, float]], frames: Sequence[int
 
 
 def small_film(*films: Tensor, colours: int = 40) -> Any:
-    """Films (T, 3, H, W) side by side as pixels (T, H, n·W, 3), in few colours: a small GIF."""
+    """Films (T, 3, H, W) side by side as pixels (T, H, n·W, 3), in few colours: a small file."""
     pixels = to_frames(torch.cat([film.cpu() for film in films], dim=3))
     palette = Image.fromarray(np.concatenate(pixels[:: max(1, len(pixels) // 4)])).quantize(colours, kmeans=2)
     none = Image.Dither.NONE
