@@ -19,7 +19,7 @@ from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.evaluators import Evaluators, Points
 from monkeynet_edu.keypoints import Keypoints
-from monkeynet_edu.metrics import evaluate, evaluation, landmark_errors, measure
+from monkeynet_edu.metrics import evaluate, evaluation, landmark_errors, measure, measure_films
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.prediction import Predictor, PredictorConfig
 
@@ -348,3 +348,29 @@ def test_a_task_and_its_predictor_belong_together(model: MonkeyNet, predictor: P
         evaluate(model, [dots(3)], CPU, "prediction", MINE)
     with pytest.raises(UserError, match="expected no predictor, got one"):
         evaluate(model, [dots(3)], CPU, "reconstruction", MINE, predictor)
+
+
+# ------------------------------------------------------------------------------------------------------- films of anybody
+
+
+def test_films_of_anybody_have_the_figures_of_a_model_that_made_the_same(model: MonkeyNet, makes: object) -> None:
+    makes(lambda video: video.flip(-1))
+    clips = [dots(4), dots(3, truth=False)]
+    theirs = measure(model, clips, CPU, evaluators=MINE)
+    found = measure_films(lambda video: video.flip(-1), clips, CPU, evaluators=MINE)
+    own = {"l1_deformed", "l1_deformed_moving", "flow_epe", "flow_epe_zero"}  # what only Monkey-Net has
+    assert set(theirs.figures) - set(found.figures) == own & set(theirs.figures)
+    assert all(found.figures[name] == theirs.figures[name] for name in found.figures)
+    for mine, other in zip(found.rows, theirs.rows, strict=True):
+        assert mine == {name: figure for name, figure in other.items() if name not in own}
+
+
+def test_films_of_a_prediction_are_compared_over_32_frames(model: MonkeyNet) -> None:
+    seen = []
+    measure_films(lambda video: (seen.append(len(video)), video)[1], [dots(40, step=0)], CPU, "prediction")
+    assert seen == [32]
+
+
+def test_a_film_of_another_length_is_refused() -> None:
+    with pytest.raises(UserError, match=r"expected a film of \(4, 3, 16, 16\), got \(3, 3, 16, 16\)"):
+        measure_films(lambda video: video[1:], [dots(4)], CPU)
