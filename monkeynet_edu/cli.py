@@ -1429,7 +1429,7 @@ def study_report(
 ) -> None:
     """Say what the votes show: shares, intervals, agreement, attention, ranking."""
     from monkeynet_edu.course.study import commands
-    from monkeynet_edu.course.study.report import MATCHUP_COLUMNS, matchup_row
+    from monkeynet_edu.course.study.reports import MATCHUP_COLUMNS, matchup_row
 
     found = commands.report_on(votes, leave_out_failed)
     for line in found.complaints:

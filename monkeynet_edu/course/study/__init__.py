@@ -1,7 +1,7 @@
 """The user study (the paper's Table 4): two films and the driving one, blind, and what the votes say.
 
-`lists` reads pairs, `folder` makes films and keeps them, `plan` shuffles, `sitting` answers the page, `server` and
-:func:`take_part` show it, `votes` keeps what was chosen, `statistics` and `report` say what it means.
+`lists` reads pairs, `folder` makes films and keeps them, `plans` shuffles, `sitting` answers the page, `server` and
+:func:`take_part` show it, `votes` keeps what was chosen, `statistics` and `reports` say what it means.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from monkeynet_edu import viz
 from monkeynet_edu.course.study.folder import build_study, import_study, make_films, open_study
-from monkeynet_edu.course.study.plan import plan
-from monkeynet_edu.course.study.report import report, shipped_table4, table4
+from monkeynet_edu.course.study.plans import plan
+from monkeynet_edu.course.study.reports import report, shipped_table4, table4
 from monkeynet_edu.course.study.sitting import Sitting
 from monkeynet_edu.course.study.votes import erase, merge, read_votes
 from monkeynet_edu.widgets.still import Still

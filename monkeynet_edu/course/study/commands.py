@@ -9,7 +9,7 @@ from pathlib import Path
 from monkeynet_edu.course.study import lists, votes
 from monkeynet_edu.course.study.folder import FILE, Study, build_study, import_study, open_study
 from monkeynet_edu.course.study.methods import named_methods
-from monkeynet_edu.course.study.report import Report, check_against, report
+from monkeynet_edu.course.study.reports import Report, check_against, report
 from monkeynet_edu.course.study.server import StudyServer
 from monkeynet_edu.course.study.sitting import Sitting
 from monkeynet_edu.data.datasets import open_dataset, read_pairs

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,6 +121,10 @@ class About:
             raise UserError(f"fps: expected 0.1 to 200 frames per second, got {self.fps}; correct it")
 
 
+def _says(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+
+
 def _check_trials(about: About, trials: Sequence[Trial]) -> None:
     if not trials:
         raise UserError("trials: expected at least one, got none; make the study again")
@@ -128,7 +133,7 @@ def _check_trials(about: About, trials: Sequence[Trial]) -> None:
     for trial in trials:
         if trial.methods[0] == trial.methods[1]:
             raise UserError(f"trial {trial.id}: expected two methods, got twice {trial.methods[0]}; correct it")
-        named = [name for name in trial.methods if name not in CHECKS and name.lower() in about.question.lower()]
+        named = [name for name in trial.methods if name not in CHECKS and _says(about.question, name)]
         if named:
             raise UserError(f"question: expected no method in it, got {named[0]!r}; raters must not know it")
         for film in (trial.reference, *trial.films):

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from monkeynet_edu.course.study.folder import Film, Study
-from monkeynet_edu.course.study.plan import Showing, plan
+from monkeynet_edu.course.study.plans import Showing, plan
 from monkeynet_edu.course.study.votes import Vote, append_vote, is_code, new_code, voted
 from monkeynet_edu.data.video import Frames
 from monkeynet_edu.errors import UserError

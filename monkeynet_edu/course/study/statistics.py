@@ -97,7 +97,8 @@ def bradley_terry(wins: Array) -> Array | None:
     strength = np.full(len(wins), 1 / len(wins))
     for _ in range(STEPS):
         before = strength
-        strength = won / (met / (before[:, None] + before[None])).sum(axis=1)
+        both = np.where(met > 0, before[:, None] + before[None], 1)
+        strength = won / (met / both).sum(axis=1)
         strength = strength / strength.sum()
         if np.abs(strength - before).max() < STEADY:
             break
