@@ -95,7 +95,7 @@ def shot(desk: Desk, name: str) -> None:
 
 
 def test_votes_by_key_and_mouse_survive_a_reload_and_a_killed_program(browser: Any, tmp_path: Path) -> None:
-    study = small_study(tmp_path / "study", pairs=5, checks=1, fps=20).folder
+    study = small_study(tmp_path / "study", pairs=5, checks=1, fps=40).folder
     port = free_port()
     page = browser.new_page()
     errors: list[str] = []
@@ -171,14 +171,13 @@ def watch_pause_and_replay(desk: Desk) -> None:
 
 CELL = """
 import os
-from monkeynet_edu.course.study import Sitting, open_study
 from monkeynet_edu.course import study
 print("kernel", os.getpid())
 study.take_part("STUDY")"""
 
 
 def test_the_widget_survives_a_reload_and_a_killed_kernel(browser: Any, server: Server, tmp_path: Path) -> None:
-    study = small_study(tmp_path / "study", pairs=3, checks=1, fps=20).folder
+    study = small_study(tmp_path / "study", pairs=3, checks=1, fps=40).folder
     write_notebook(server.notebooks / "study.ipynb", [CELL.replace("STUDY", str(study))])
     with lab(browser, server, "study.ipynb") as opened:
         page = opened.page
@@ -216,8 +215,9 @@ def test_the_widget_survives_a_reload_and_a_killed_kernel(browser: Any, server: 
 def reload(opened: Lab) -> None:
     """Saves and loads the page anew; the kernel lives on."""
     page = opened.page
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(800)
+    page.click(".lm-MenuBar-itemLabel:text-is('File')")
+    page.click(".lm-Menu-itemLabel:text-is('Save Notebook')")
+    until(lambda: "widget-view" in (opened.server.notebooks / "study.ipynb").read_text("utf-8"), what="a saved notebook")
     page.reload()
     page.wait_for_selector(".jp-NotebookPanel .jp-KernelName", timeout=60_000)
 
