@@ -1376,7 +1376,7 @@ _Votes = Annotated[list[Path], typer.Argument(help="Studies, folders of votes, o
 
 @study_app.command(
     "make",
-    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu study make my_study --count 10 --methods monkey-net,still\n\n"
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu study make my_study --count 10\n\n"
     "monkeynet-edu study make theirs --pairs x2face-taichi.csv --films user-study",
 )
 def study_make(
@@ -1386,7 +1386,7 @@ def study_make(
         typer.Option("--pairs", help="CSV: source,driving or first,second,…", show_default="the shipped list of DATA"),
     ] = None,
     data: DataOption = "mini-taichi",
-    methods: Annotated[str, typer.Option("--methods", help="Two or more, with commas.")] = "monkey-net,still",
+    methods: Annotated[str, typer.Option("--methods", help="Two or more, with commas.")] = "monkey-net,x2face",
     films: Annotated[Path | None, typer.Option("--films", help="Folder of the films of a list first,second,….")] = None,
     count: Annotated[
         int | None, typer.Option("--count", help="Only N pairs of the list.", metavar="N", show_default="all")

@@ -1,4 +1,4 @@
-"""The user study in a real browser: votes by key and mouse, a reload, a killed program and a killed kernel in the middle."""
+"""The user study in a real browser: votes by key and mouse, a reload, a killed program, a killed kernel."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class Desk:
         until(lambda: self.view.get_by_text(re.compile(rf"^pair {number} of")).count(), what=f"pair {number}")
         until(lambda: self.view.locator("[data-side=left]:enabled").count(), what="the end of the films")
         assert len(kept(self.study)) == number - 1
+        boxes = [canvas.bounding_box() for canvas in self.view.locator("canvas").all()]
+        assert len({round(box["y"]) for box in boxes}) == 1  # side by side, however narrow the page
+        assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"]
 
     def code(self) -> str:
         """The rater's code as the page shows it."""

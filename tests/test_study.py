@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 import threading
+import types
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from command_line import Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,9 +31,10 @@ from PIL import Image
 from study_example import FIRST, FRAMES, RATERS, SECOND, SIDE, clips, negative, small_study, still, vote
 
 from monkeynet_edu.course import study as user_study
-from monkeynet_edu.course.study import folder, lists, plans, reports, server, sitting, statistics, votes
+from monkeynet_edu.course.study import folder, lists, methods, plans, reports, server, sitting, statistics, votes
 from monkeynet_edu.data.datasets import Pair, open_dataset, read_pairs
 from monkeynet_edu.errors import UserError
+from monkeynet_edu.model import Device
 from monkeynet_edu.paths import data_small
 from monkeynet_edu.widgets.study_script import PAGE, PAGE_SCRIPT, PAGE_STYLE, STUDY_SCRIPT
 
@@ -424,14 +427,14 @@ def test_the_wrong_film_is_the_one_that_differs_more() -> None:
 
 
 def test_three_methods_meet_in_every_two(tmp_path: Path) -> None:
-    methods = {"a": still, "b": negative, "c": lambda source, driving: driving}
-    made = folder.build_study(clips(), [Pair(0, 1)], methods, tmp_path / "study", data="noise", checks=0)
+    three = {"a": still, "b": negative, "c": lambda source, driving: driving}
+    made = folder.build_study(clips(), [Pair(0, 1)], three, tmp_path / "study", data="noise", checks=0)
     assert [trial.methods for trial in made.trials] == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
 def test_bad_studies_are_refused_and_leave_nothing_behind(tmp_path: Path) -> None:
-    def build(methods: dict[str, Any], name: str = "study", **options: Any) -> None:
-        folder.build_study(clips(), [Pair(0, 1)], methods, tmp_path / name, data="noise", **options)
+    def build(chosen: dict[str, Any], name: str = "study", **options: Any) -> None:
+        folder.build_study(clips(), [Pair(0, 1)], chosen, tmp_path / name, data="noise", **options)
 
     with pytest.raises(UserError, match="two or more, got 1"):
         build({"a": still})
@@ -454,7 +457,7 @@ def test_a_damaged_study_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected the film that study"):
         made.frames(made.trials[0].first)
     film.unlink()
-    with pytest.raises(UserError, match="expected a film, got none there"):
+    with pytest.raises(UserError, match="beside it, got none"):
         folder.open_study(made.folder)
     file = made.folder / folder.FILE
     sound = json.loads(file.read_text())
@@ -489,6 +492,30 @@ def test_a_study_is_made_from_a_published_list_and_its_films(tmp_path: Path) -> 
     path.write_text(TO_VIDEO)
     with pytest.raises(UserError, match="driving film"):
         folder.import_study(lists.read_film_list(path), tmp_path, tmp_path / "other", data="nemo")
+
+
+def test_a_rival_animates_with_its_shipped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rival:
+        def to(self, device: torch.device) -> Rival:
+            return self
+
+        def animate(self, source: torch.Tensor, driving: torch.Tensor, device: Device) -> torch.Tensor:
+            return driving + 0.75
+
+    asked = []
+
+    def shipped(*names: str) -> Rival:
+        asked.append(names)
+        return Rival()
+
+    registry = types.ModuleType("monkeynet_edu.baselines.registry")
+    registry.shipped = shipped  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "monkeynet_edu.baselines", types.ModuleType("monkeynet_edu.baselines"))
+    monkeypatch.setitem(sys.modules, "monkeynet_edu.baselines.registry", registry)
+    made = methods.named_methods(["x2face"], "mini-nemo", Device(torch.device("cpu"), "float32"))
+    film = made["x2face"](torch.zeros(3, 2, 2), torch.full((4, 3, 2, 2), 0.5))
+    assert asked == [("x2face", "mini-nemo")]
+    assert (film == 1).all()  # what lies outside [0, 1] is clipped
 
 
 # ---------------------------------------------------------------------------------------------------------------- plan
@@ -768,7 +795,7 @@ def test_a_study_from_the_command_line_to_the_report(tmp_path: Path, run: Comman
     made = run("study", "make", place, "--count", "1", "--methods", "monkey-net,still", "--step", "10", "--device", "cpu")
     assert (made.code, made.err) == (0, "")
     assert "2 pairs of films" in made.out
-    assert run("study", "make", place, "--count", "1").err.count("\n") == 1
+    assert run("study", "make", place, "--methods", "monkey-net,still").err.count("\n") == 1  # it is there already
     empty = run("study", "report", place)
     assert "No votes yet" in empty.out
     all_answers(sitting.Sitting(folder.open_study(place), synthetic=True))

@@ -10,10 +10,11 @@ from monkeynet_edu.widgets.scripts import STYLE
 
 STUDY_STYLE = """
 .mk-study { max-width: 860px; }
-.mk-study .mk-films { display: flex; gap: 18px; justify-content: center; margin: 10px 0; flex-wrap: wrap; }
-.mk-study canvas { width: 256px; max-width: 28vw; height: auto; display: block; image-rendering: pixelated;
-  border-radius: 4px; background: #ddd; }
-.mk-study figure { padding: 6px; border: 2px solid transparent; border-radius: 8px; align-self: flex-start; }
+.mk-study .mk-films { display: flex; gap: 12px; justify-content: center; margin: 10px 0; }
+.mk-study canvas { width: 100%; height: auto; display: block; image-rendering: pixelated; border-radius: 4px;
+  background: #ddd; }
+.mk-study figure { flex: 0 1 272px; min-width: 0; padding: 6px; border: 2px solid transparent; border-radius: 8px;
+  align-self: flex-start; }
 .mk-study figure.mk-reference { border-color: #767676; border-style: dashed; }
 .mk-study figure button.mk-act { width: 100%; min-height: 44px; margin-top: 8px; font-weight: 600; }
 .mk-study progress { width: 100%; height: 8px; }

@@ -42,8 +42,8 @@ def make(
     if lists.is_film_list(listed):
         if films is None:
             raise UserError(f"{listed}: expected --films, the folder of the films that it names, got none; add it")
-        rows = lists.read_film_list(listed)
-        return import_study(rows[:count], films, folder, data=data, seed=seed, checks=checks)
+        rows = lists.choose(lists.read_film_list(listed), count, seed)
+        return import_study(rows, films, folder, data=data, seed=seed, checks=checks)
     if films is not None:
         raise UserError(f"{listed}: expected a list first,second,… with --films, got source,driving; leave out --films")
     clips = open_dataset(data, "test")

@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor
 
 from monkeynet_edu.course.study.lists import FilmPair
-from monkeynet_edu.course.study.votes import CHECKS, FOLDER, FROZEN, REFERENCE, REVERSED
+from monkeynet_edu.course.study.votes import CHECKS, FOLDER, FROZEN, LONGEST, REFERENCE, REVERSED
 from monkeynet_edu.data.datasets import Pair
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import Frames, read_video, to_frames, to_tensor, write_video
@@ -131,15 +131,18 @@ def _check_trials(about: About, trials: Sequence[Trial]) -> None:
     if len({trial.id for trial in trials}) != len(trials):
         raise UserError("trials: expected a different id for each, got one twice; make the study again")
     for trial in trials:
+        texts = (about.data, trial.id, *trial.methods)
+        if bad := [text for text in texts if not (0 < len(text) <= LONGEST and text.isprintable())]:
+            raise UserError(f"trial {trial.id[:20]!r}: expected short names, got {bad[0][:40]!r}; correct it")
         if trial.methods[0] == trial.methods[1]:
-            raise UserError(f"trial {trial.id}: expected two methods, got twice {trial.methods[0]}; correct it")
+            raise UserError(f"trial {trial.id!r}: expected two methods, got twice {trial.methods[0]!r}; correct it")
         named = [name for name in trial.methods if name not in CHECKS and _says(about.question, name)]
         if named:
             raise UserError(f"question: expected no method in it, got {named[0]!r}; raters must not know it")
         for film in (trial.reference, *trial.films):
             inside = Path(film.file)
             if inside.is_absolute() or ".." in inside.parts:
-                raise UserError(f"trial {trial.id}: expected a film below the folder, got {film.file!r}; correct it")
+                raise UserError(f"trial {trial.id!r}: expected a film below the folder, got {film.file!r}; correct it")
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def open_study(folder: Path) -> Study:
         raise UserError(f"{path}: {error}") from error
     for film in (film for trial in trials for film in (trial.reference, *trial.films)):
         if kind_of(path.parent / film.file) != "file":
-            raise UserError(f"{path.parent / film.file}: expected a film, got none there; make the study again")
+            raise UserError(f"{path}: expected the film {film.file!r} beside it, got none; make the study again")
     return Study(path.parent, about, trials, fingerprint(plain))
 
 

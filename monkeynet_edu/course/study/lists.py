@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,8 +23,10 @@ from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.files import read_text
 
+Row = TypeVar("Row")
+
 APPEARANCE = ("appearance", "apperance")
-OURS = "monkey-net"
+OURS, RIVAL = "monkey-net", "x2face"
 PUBLISHED_NAMES = {"mtm": OURS, "wei": "cmm-net"}
 """What the authors' files call the methods, and what they are called here."""
 
@@ -144,7 +147,7 @@ def pair_list(clips: Sequence[Clip], pairs: Sequence[Pair]) -> str:
     return "source,driving\n" + "".join(f"{names[pair.source]},{names[pair.driving]}\n" for pair in pairs)
 
 
-def choose(pairs: Sequence[Pair], count: int | None, seed: int) -> list[Pair]:
+def choose(pairs: Sequence[Row], count: int | None, seed: int) -> list[Row]:
     """Some of the pairs of a list, drawn by a seed, in the list's order; all where ``count`` is None.
 
     Raises:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from monkeynet_edu.animation import Transfer, animate
 from monkeynet_edu.course.study.folder import Method
-from monkeynet_edu.course.study.lists import OURS
-from monkeynet_edu.errors import unknown_name
+from monkeynet_edu.course.study.lists import OURS, RIVAL
+from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import weights_path
 
@@ -35,6 +38,25 @@ def monkey_net_absolute(data: str, device: Device) -> Method:
     return method
 
 
+def rival(name: str, data: str, device: Device) -> Method:
+    """A rival with the weights that come with the library.
+
+    Raises:
+        UserError: there are none for the data set.
+    """
+    try:
+        registry: Any = import_module("monkeynet_edu.baselines.registry")
+    except ModuleNotFoundError as error:
+        raise UserError(f"method {name}: expected the rivals' module, got none; update monkeynet-edu") from error
+    network = registry.shipped(name, data)
+
+    def method(source: Tensor, driving: Tensor) -> Tensor:
+        film: Tensor = network.to(device.device).animate(source, driving, device)
+        return film.float().cpu().clamp(0, 1)
+
+    return method
+
+
 def still(data: str, device: Device) -> Method:
     """The source, repeated: what a method has to be better than."""
 
@@ -47,9 +69,10 @@ def still(data: str, device: Device) -> Method:
 METHODS: dict[str, Callable[[str, Device], Method]] = {
     OURS: monkey_net,
     "monkey-net-absolute": monkey_net_absolute,
+    RIVAL: partial(rival, RIVAL),
     "still": still,
 }
-"""Name → from a data set and a device to a method. Baselines with shipped weights are entered here."""
+"""Name → from a data set and a device to a method."""
 
 
 def named_methods(names: Sequence[str], data: str, device: Device) -> dict[str, Method]:

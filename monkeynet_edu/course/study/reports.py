@@ -12,7 +12,7 @@ import numpy as np
 
 from monkeynet_edu.course.study import statistics
 from monkeynet_edu.course.study.folder import Study
-from monkeynet_edu.course.study.lists import OURS
+from monkeynet_edu.course.study.lists import OURS, RIVAL
 from monkeynet_edu.course.study.votes import REFERENCE, Reading, Vote, read_votes
 from monkeynet_edu.data.datasets import open_dataset, read_pairs
 from monkeynet_edu.files import kind_of
@@ -24,7 +24,6 @@ PASS = 0.75
 PAPER_SHARES = {"mini-taichi": ("Tai-Chi", 0.850), "mini-nemo": ("Nemo", 0.792), "mini-bair": ("Bair", 0.908)}
 """The paper's Table 4: its data set, and how often Monkey-Net was preferred to X2Face (50 pairs, 10 raters each)."""
 
-RIVAL = "x2face"
 NOTHING = "–"
 _MADE_UP = "made by a program to try things out: no result"
 

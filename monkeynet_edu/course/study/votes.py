@@ -33,7 +33,7 @@ FOLDER = "votes"
 LOCK_SECONDS = 20.0
 _CODE = re.compile(r"r-[a-z2-7]{8}")
 _SHOWN = 60
-_LONGEST = 200
+LONGEST = 200
 _MOST = 10_000_000
 
 
@@ -83,7 +83,7 @@ class Vote:
         """
         for name in ("study", "data", "pair", "left", "right"):
             text = getattr(self, name)
-            if not (isinstance(text, str) and 0 < len(text) <= _LONGEST and text.isprintable()):
+            if not (isinstance(text, str) and 0 < len(text) <= LONGEST and text.isprintable()):
                 raise _wrong(name, "a short text", text)
         if not is_code(self.rater):
             raise _wrong("rater", "a random code like r-k3v7q2ma (never a name)", self.rater)
