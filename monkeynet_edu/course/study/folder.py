@@ -102,7 +102,7 @@ class About:
         title: for reports; raters never see it.
         data: the data set of the clips.
         question: that raters are asked.
-        seed: of sides and order.
+        seed: text from which sides and order are drawn.
         fps: frames per second at which all films are shown.
     """
 
@@ -110,7 +110,7 @@ class About:
     title: str
     data: str
     question: str
-    seed: int
+    seed: str
     fps: float
 
     def __post_init__(self) -> None:
@@ -246,7 +246,7 @@ class _Filler:
             self.add(name, name, reference, (self.write(REFERENCE, frames), self.write(method, wrong)))
 
     def finish(self, title: str, data: str, seed: int) -> Study:
-        about = asdict(About(FORMAT, title, data, QUESTION, seed, self.fps))
+        about = asdict(About(FORMAT, title, data, QUESTION, str(seed), self.fps))
         plain = about | {"trials": [asdict(trial) for trial in self.trials]}
         (self.folder / FILE).write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
         return open_study(self.folder)

@@ -146,7 +146,8 @@ class Report:
         if self.matchups:
             lines.append(
                 "The interval (Clopper–Pearson, 95 %) takes votes to be independent; votes of one rater or on one pair are "
-                "not quite, so it is rather too narrow. Alpha is Krippendorff's: 1 is full agreement, 0 that of chance."
+                "not quite, so it is rather too narrow. Alpha is Krippendorff's: 1 is full agreement, 0 that of chance; "
+                "alike is how many of every two raters of a pair chose the same film."
             )
         if self.complaints:
             lines.append(f"{len(self.complaints)} lines of the vote files do not count.")
@@ -246,7 +247,7 @@ def check_against(study: Study, reading: Reading) -> Reading:
 
 # ------------------------------------------------------------------------------------------------------------- printing
 
-MATCHUP_COLUMNS = ["data", "preferred", "to", "share", "95 % interval", "votes", "pairs", "raters", "alpha", "agreement"]
+MATCHUP_COLUMNS = ["data", "preferred", "share", "95 % interval", "votes", "pairs", "raters", "alpha", "alike"]
 
 
 def _percent(value: float | None) -> str:
@@ -257,8 +258,7 @@ def matchup_row(found: Matchup) -> list[str]:
     """A row of :data:`MATCHUP_COLUMNS`."""
     return [
         found.data,
-        found.method,
-        found.other,
+        f"{found.method} to {found.other}",
         _percent(found.share),
         f"{100 * found.low:.1f} – {100 * found.high:.1f} %",
         str(found.votes),
@@ -317,7 +317,7 @@ def table4(votes: Sequence[Vote], pairs: Mapping[str, Sequence[tuple[str, str]]]
         own = by_data.get(data)
         cells = ["no votes yet" if count != NOTHING else NOTHING, *[NOTHING] * 4]
         if own is not None:
-            cells = [matchup_row(own)[column] for column in (3, 4, 5, 7, 8)]
+            cells = [matchup_row(own)[column] for column in (2, 3, 4, 6, 7)]
         rows.append([data, count, *cells, NOTHING if share is None else f"{_percent(share)} ({name})"])
     columns = ["data", "pairs", "Monkey-Net preferred", "95 % interval", "votes", "raters", "alpha", "paper"]
     title = "Table 4 in miniature: how often Monkey-Net is preferred to X2Face"
