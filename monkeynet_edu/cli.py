@@ -1258,7 +1258,7 @@ _Only = Annotated[
     "monkeynet-edu reproduce table2 --budget smoke\n\nmonkeynet-edu reproduce fig7 --seeds 3 --out my_results",
 )
 def reproduce(
-    experiment: Annotated[str, typer.Argument(help="table1, table2, table3, fig7, or all.", metavar="EXPERIMENT")],
+    experiment: Annotated[str, typer.Argument(help="table1, table2, table3, table4, fig7, or all.", metavar="EXPERIMENT")],
     methods: _Rows = None,
     budget: _Cost = "short",
     seeds: _Seeds = None,
@@ -1278,6 +1278,9 @@ def reproduce(
     how = experiments.effort(budget)
     if experiment == "all" and (methods or only):
         raise UserError("--methods, --only: expected one experiment beside them, got all; name it, for instance table1")
+    if experiment == "table4":
+        _say_table4(out)
+        return
     wanted = list(experiments.EXPERIMENTS) if experiment == "all" else [experiment]
     named = [experiments.experiment(name) for name in wanted]
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
@@ -1293,8 +1296,22 @@ def reproduce(
         for what in named
         if not _reproduce_one(what, how, out or experiments.default_results(what, how), options, where, chosen, seeds, jobs)
     ]
+    if experiment == "all":
+        _say_table4(out)
     if failed:
         raise typer.Exit(1)
+
+
+def _say_table4(out: Path | None) -> None:
+    """The user study's pairs and votes; nothing is trained for it, people vote."""
+    from monkeynet_edu.course.study.reports import shipped_table4
+
+    found, complaints = shipped_table4(None if out is None else out / "table4")
+    _table(found.title, found.columns, found.rows)
+    for line in complaints:
+        _say(line)
+    for line in found.remarks:
+        typer.echo(f"- {line}")
 
 
 def _reproduce_one(
@@ -1506,6 +1523,115 @@ def _convert_folder(source: Path, target: Path, ending: str, size: int | None, f
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return sum(map(len, folders.values()))
+
+
+# ---------------------------------------------------------------------------------------------------------- user study
+
+study_app = typer.Typer(
+    help="Ask people which of two films follows the driving one better: the paper's Table 4.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+app.add_typer(study_app, name="study", rich_help_panel="Train and measure")
+_StudyFolder = Annotated[Path, typer.Argument(help="The study's folder.", metavar="STUDY")]
+_Votes = Annotated[list[Path], typer.Argument(help="Studies, folders of votes, or files of votes.", metavar="VOTES…")]
+
+
+@study_app.command(
+    "make",
+    epilog="[bold]Examples[/bold]\n\nmonkeynet-edu study make my_study --count 10\n\n"
+    "monkeynet-edu study make theirs --pairs x2face-taichi.csv --films user-study",
+)
+def study_make(
+    folder: Annotated[Path, typer.Argument(help="New folder.", metavar="STUDY")],
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", help="CSV: source,driving or first,second,…", show_default="the shipped list of DATA"),
+    ] = None,
+    data: DataOption = "mini-taichi",
+    methods: Annotated[str, typer.Option("--methods", help="Two or more, with commas.")] = "monkey-net,x2face",
+    films: Annotated[Path | None, typer.Option("--films", help="Folder of the films of a list first,second,….")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", help="Only N pairs of the list.", metavar="N", show_default="all")
+    ] = None,
+    checks: Annotated[
+        int | None, typer.Option("--checks", help="Attention checks.", min=0, metavar="N", show_default="1 in 10 pairs")
+    ] = None,
+    step: Annotated[int, typer.Option("--step", help="Take every N-th frame.", min=1, metavar="N")] = 1,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Make the films of a study: every pair, animated by every method."""
+    from monkeynet_edu.course.study import commands
+
+    made = commands.make(folder, pairs, data, methods.split(","), films, count, checks, step, seed, _pick_device(device))
+    typer.echo(f"{made.folder}: {len(made.trials)} pairs of films; monkeynet-edu study run {made.folder}")
+
+
+@study_app.command("run", epilog="[bold]Example:[/bold]  monkeynet-edu study run my_study")
+def study_run(
+    folder: _StudyFolder,
+    port: Annotated[int, typer.Option("--port", help="Of the page; 0 takes a free one.", min=0, max=65535)] = 8767,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="Mark the votes as made to try things out.")] = False,
+) -> None:
+    """Show a study in the browser; every vote is kept at once, Ctrl-C ends, the same command goes on."""
+    from monkeynet_edu.course.study import commands
+
+    commands.run(folder, port, browser, synthetic, typer.echo)
+
+
+@study_app.command("report", epilog="[bold]Example:[/bold]  monkeynet-edu study report my_study --leave-out-failed")
+def study_report(
+    votes: _Votes,
+    leave_out_failed: Annotated[
+        bool, typer.Option("--leave-out-failed", help="Leave out raters who failed the attention checks.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the page (.md).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what the votes show: shares, intervals, agreement, attention, ranking."""
+    from monkeynet_edu.course.study import commands
+    from monkeynet_edu.course.study.reports import MATCHUP_COLUMNS, matchup_row
+
+    found = commands.report_on(votes, leave_out_failed)
+    for line in found.complaints:
+        _say(line)
+    if out is not None:
+        commands.write_page(out, found.markdown())
+    if as_json:
+        _print_json(found.plain())
+        return
+    _table("User study", MATCHUP_COLUMNS, [matchup_row(row) for row in found.matchups])
+    for line in found.remarks() or ["No votes yet."]:
+        typer.echo(f"- {line}")
+
+
+@study_app.command("merge", epilog="[bold]Example:[/bold]  monkeynet-edu study merge all.jsonl anna.jsonl my_study")
+def study_merge(
+    target: Annotated[Path, typer.Argument(help="File to write (.jsonl).", metavar="TARGET")], votes: _Votes
+) -> None:
+    """Join votes of several people or machines into one file; lines that do not count are named and left out."""
+    from monkeynet_edu.course.study import commands
+
+    found = commands.join(target, votes)
+    for line in found.complaints:
+        _say(line)
+    raters = len({vote.rater for vote in found.votes})
+    typer.echo(f"{target}: {len(found.votes)} votes of {raters} raters; {len(found.complaints)} lines left out")
+
+
+@study_app.command("erase", epilog="[bold]Example:[/bold]  monkeynet-edu study erase my_study --rater r-k3v7q2ma")
+def study_erase(
+    place: Annotated[Path, typer.Argument(help="A study, a folder of votes, or a file of votes.", metavar="STUDY")],
+    rater: Annotated[str | None, typer.Option("--rater", help="Whose votes.", metavar="CODE")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="The votes of all raters.")] = False,
+) -> None:
+    """Erase the votes of one rater, or of all, for good."""
+    from monkeynet_edu.course.study import commands
+
+    for line in commands.erased(place, rater, everybody):
+        typer.echo(line)
 
 
 # -------------------------------------------------------------------------------------------------------- installation

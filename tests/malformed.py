@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import hashlib
 import io
@@ -19,6 +20,7 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 from small_model import SIDE, TINY
+from study_example import small_study
 
 from monkeynet_edu import evaluators, training
 from monkeynet_edu.alignment import Domain, fingerprint
@@ -160,6 +162,14 @@ def _notebook() -> bytes:
     return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
 
 
+@cache
+def study_folder() -> Path:
+    """A study with its films; it is removed with the interpreter."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return small_study(Path(folder.name) / "study").folder
+
+
 SOUND: dict[str, Callable[[], bytes]] = {
     "still.png": lambda: _picture("PNG"),
     "stacked.png": lambda: _saved(lambda path: write_video(path, clip()), "stacked.png"),
@@ -196,6 +206,8 @@ SOUND: dict[str, Callable[[], bytes]] = {
     "record.json": lambda: json.dumps({"identity": {"seed": 0}, "figures": {"l1": 0.5}, "clips": 1}).encode(),
     "progress.json": _progress,
     "answer.ipynb": _notebook,
+    "films.csv": lambda: b"first,second,appearance,video\na/mtm-0.gif,a/x2face-0.gif,a/0.png,a/1.gif\n",
+    "study.json": lambda: (study_folder() / "study.json").read_bytes(),
 }
 PICTURES = tuple(name for name in SOUND if name.endswith((".png", ".jpg", ".gif", ".webp", ".apng", ".tif", ".bmp")))
 FILMS = tuple(name for name in SOUND if name.endswith((".mp4", ".mov", ".mkv", ".avi")))
@@ -317,7 +329,7 @@ HUGE_KINDS = ("png", "gif", "webp", "jpg", "bmp", "tif", "avi", "mp4")
 
 NAMES = (
     "two words",
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "line\nbreak",
     "кошка",
     "قطة تمشي",

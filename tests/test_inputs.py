@@ -32,6 +32,8 @@ from monkeynet_edu.alignment import Domain, fingerprint
 from monkeynet_edu.animation import animate, mark_synthetic
 from monkeynet_edu.course import progress
 from monkeynet_edu.course.checking import check_file as check_answer
+from monkeynet_edu.course.study.folder import open_study
+from monkeynet_edu.course.study.lists import read_film_list
 from monkeynet_edu.data import miniatures, video
 from monkeynet_edu.data.datasets import read_pairs
 from monkeynet_edu.data.sprites import Clip, Truth
@@ -103,6 +105,13 @@ def _answer(path: Path) -> None:
     check_answer("lattice", path)
 
 
+def _study(path: Path) -> None:
+    films = path.parent / "films"
+    if not films.exists():
+        shutil.copytree(made.study_folder() / "films", films)
+    open_study(path.parent)
+
+
 def readers(name: str) -> list[Callable[[Path], object]]:
     """What the library has to read a file of this name."""
     if name in made.CLIPS:
@@ -124,6 +133,8 @@ def readers(name: str) -> list[Callable[[Path], object]]:
         "record.json": read_json,
         "progress.json": _progress,
         "answer.ipynb": _answer,
+        "films.csv": read_film_list,
+        "study.json": _study,
     }
     return [others[name]]
 

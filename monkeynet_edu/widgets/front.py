@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 
 from monkeynet_edu.widgets.scripts import PANEL_SCRIPT, PUPPET_SCRIPT, STYLE
+from monkeynet_edu.widgets.study_script import STUDY_SCRIPT, STUDY_STYLE
 
 
 class View(anywidget.AnyWidget):
@@ -47,3 +48,11 @@ class PuppetView(View):
     path = traitlets.List(traitlets.Float()).tag(sync=True)
     clip = traitlets.Bytes(b"").tag(sync=True)
     fps = traitlets.Float(15.0).tag(sync=True)
+
+
+class StudyView(View):
+    """Pairs of films to choose from; everything but the rater's code goes by messages, see `study_script`."""
+
+    _esm = STUDY_SCRIPT
+    _css = STYLE + STUDY_STYLE
+    rater = traitlets.Unicode("").tag(sync=True)
