@@ -41,7 +41,7 @@ def test_finished_runs_give_the_table_without_training(run: Command, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["table4"], "unknown experiment 'table4'"),
+        (["table5"], "unknown experiment 'table5'"),
         (["table2", "--budget", "cpus"], "unknown budget 'cpus'"),
         (["table2", "--methods", "full,noflow"], "unknown method of table2 'noflow'"),
         (["fig7", "--methods", "full"], "unknown method of fig7 'full'"),
