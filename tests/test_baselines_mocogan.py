@@ -68,11 +68,10 @@ def test_each_side_gets_the_gradients_of_its_own_loss() -> None:
     assert all(p.grad is not None for p in drawing)
     real, made = batch[:, ::2], step.generated
     picked = torch.randint(3, (2,), generator=_skipped(Practice.at(0, 0, 0.0).noise, 2 * 3 * SMALL.noise))
-    model.eval()  # spectral norms stay what they were
+    model.eval()
     own, _, _ = model.judge(real, made, picked)
     expected = torch.autograd.grad(own, judging)
-    apart = [float((a - b).norm() / (b.norm() + 1e-6)) for a, b in zip(got, expected, strict=True)]
-    assert sorted(apart)[len(apart) // 2] < 0.1
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(got, expected, strict=True))
 
 
 def _skipped(noise: torch.Generator, count: int) -> torch.Generator:

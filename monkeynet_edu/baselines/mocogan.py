@@ -12,8 +12,9 @@ each frame of both codes, and two discriminators judge: one single frames, one w
 Conditioned on a first frame by the encoder and an L1 on that frame (the film's first against it), as the comparison
 with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames, 0.5 M
 parameters); colours are laid over the first frame by a mask, so that a background need not be learned anew for each
-identity (the original draws all pixels); least squares instead of cross-entropy, as in Monkey-Net's own losses; spectral
-normalisation and a small feature matching, since batches of eight are a restless game. No categories of actions.
+identity (the original draws all pixels); the clip discriminator also sees what differs from the first frame, or a still
+film would pass for long; least squares instead of cross-entropy, as in Monkey-Net's own losses; a small feature matching,
+since batches of eight are a restless game. No categories of actions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from monkeynet_edu import losses
 from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
@@ -70,7 +70,7 @@ class ImageDiscriminator(nn.Module):
         super().__init__()
         widths, layers = (3, width, 2 * width, 4 * width), []
         for a, b in itertools.pairwise(widths):
-            layers += [spectral_norm(nn.Conv2d(a, b, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -84,14 +84,15 @@ class VideoDiscriminator(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        widths, layers = (3, width, 2 * width, 4 * width), []
+        widths, layers = (6, width, 2 * width, 4 * width), []
         for a, b in itertools.pairwise(widths):
-            layers += [spectral_norm(nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), (1, 1, 1))), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), (1, 1, 1)), nn.LeakyReLU(0.2)]
         self.layers, self.last = nn.Sequential(*layers), nn.Conv3d(widths[-1], 1, 1)
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and features."""
-        features = self.layers(clips)
+        moved = 3 * (clips - clips[:, :, :1])
+        features = self.layers(torch.cat([clips, moved], dim=1))
         return self.last(features), features
 
 
