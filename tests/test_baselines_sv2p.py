@@ -70,7 +70,7 @@ def test_the_divergence_is_the_closed_form_and_zero_for_the_prior() -> None:
 
 def test_the_masks_mix_frame_copies_and_new_pixels_so_a_frame_stays_in_range() -> None:
     frame = torch.rand(2, 3, 16, 16)
-    made = a_model().next_frame(frame, torch.zeros(2, 2), None)[0].detach()
+    made = a_model().next_frame(frame, frame.flip(0), torch.zeros(2, 2), None)[0].detach()
     assert made.shape == frame.shape
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
 

@@ -7,7 +7,7 @@ comes from the prior N(0, I), one draw a film. A recurrent generator makes each 
     z (B, Z), from the clip (B, T, 3, H, W) ──┐
     frame (B, 3, H, W) ── encoder ── (B, 2w, H/4, W/4) ── ConvLSTM ──┬─► 10 kernels 5×5 ─► 10 moved copies (CDNA)
                                                                      ├─► new pixels (B, 3, H, W)
-                                                                     └─► masks, softmax over [frame, new, copies]
+                                                                     └─► masks, softmax over [first, frame, new, copies]
 
 Loss: mean squared error + β·KL(posterior ‖ prior), in three phases of the training: without a latent; with the posterior's
 and β = 0; β raised to its value, so that the prior comes to fit. Reality is fed at first, the model's own frames by half of
@@ -126,10 +126,11 @@ class SV2P(Rival):
         self.kernels = nn.Sequential(nn.Conv2d(2 * w, 16, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.to_kernels = nn.Linear(16 * 16, k * KERNEL**2)
         self.up = nn.Conv2d(2 * w + w, w, 3, padding=1)
-        self.out = nn.Conv2d(w + 3, k + 2 + 3, 3, padding=1)
+        self.out = nn.Conv2d(w + 3, k + 3 + 3, 3, padding=1)
+        nn.init.constant_(self.out.bias[3:4], 2.0)  # type: ignore[index]  # what nothing speaks for stays as it was at first
 
-    def next_frame(self, frame: Tensor, z: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The frame after (B, 3, H, W), given z (B, Z) and the memory; None at the start."""
+    def next_frame(self, first: Tensor, frame: Tensor, z: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The frame after ``frame``, given the first (B, 3, H, W) each, z (B, Z) and the memory; None at the start."""
         half = F.relu(self.to_half(frame))  # (B, w, H/2, W/2)
         quarter = F.relu(self.to_quarter(half))  # (B, 2w, H/4, W/4)
         state = state or (torch.zeros_like(quarter), torch.zeros_like(quarter))
@@ -138,8 +139,9 @@ class SV2P(Rival):
         kernels = as_kernels(self.to_kernels(self.kernels(state[0])).float().reshape(len(frame), -1, KERNEL**2))
         wide = F.relu(self.up(torch.cat([F.interpolate(state[0], scale_factor=2.0), half], dim=1)))
         raw = self.out(torch.cat([F.interpolate(wide, scale_factor=2.0), frame.to(wide)], dim=1)).float()
-        new, masks = raw[:, :3].sigmoid(), raw[:, 3:].softmax(dim=1)  # (B, 3, H, W), (B, K + 2, H, W)
-        layers = torch.cat([frame[:, None], new[:, None], cdna(frame, kernels)], dim=1)  # (B, K + 2, 3, H, W)
+        new, masks = raw[:, :3].sigmoid(), raw[:, 3:].softmax(dim=1)  # (B, 3, H, W), (B, K + 3, H, W)
+        still = torch.stack([first, frame, new], dim=1)
+        layers = torch.cat([still, cdna(frame, kernels)], dim=1)  # (B, K + 3, 3, H, W)
         return (layers * masks[:, :, None]).sum(dim=1), state
 
     def optimizers(self, rate: float) -> dict[str, torch.optim.Optimizer]:
@@ -158,7 +160,7 @@ class SV2P(Rival):
         frame, memory, made = video[:, 0], None, []
         for t in range(1, video.shape[1]):
             with device.autocast():
-                frame, memory = self.next_frame(frame, z, memory)
+                frame, memory = self.next_frame(video[:, 0], frame, z, memory)
             made.append(frame)
             frame = torch.where(given[:, t, None, None, None], video[:, t], frame)
         film = torch.stack(made, dim=1)
@@ -182,6 +184,6 @@ class SV2P(Rival):
         film, memory = [frame], None
         with device.autocast():
             for _ in range(length - 1):
-                frame, memory = self.next_frame(frame, z, memory)
+                frame, memory = self.next_frame(film[0], frame, z, memory)
                 film.append(frame)
         return torch.stack(film, dim=1).float().cpu()
