@@ -33,7 +33,7 @@ class Stub:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cmmnet, "_estimator", lambda data: Stub())
+    monkeypatch.setattr(cmmnet, "_estimator", Stub)
     monkeypatch.setattr(cmmnet, "_REMEMBERED", {})
 
 
@@ -75,7 +75,7 @@ def test_detections_are_remembered_per_clip(monkeypatch: pytest.MonkeyPatch) -> 
     model = small()
     one, other = model.detect(moving_spot())[0], model.detect(moving_spot(3))[0]
     assert not torch.equal(one, other)
-    monkeypatch.setattr(cmmnet, "_estimator", lambda data: pytest.fail("detected twice"))
+    monkeypatch.setattr(cmmnet, "_estimator", lambda: pytest.fail("detected twice"))
     assert torch.equal(model.detect(moving_spot())[0], one)
 
 
@@ -100,10 +100,10 @@ def test_modes_that_agree_are_pushed_and_modes_apart_are_not() -> None:
     model, places, seen = small(), torch.zeros(2, 4, 2, 2), torch.ones(2, 4, 2, dtype=torch.bool)
     model.decode = lambda codes, first, taught=True: torch.zeros(len(codes), 3, 2, 2)  # type: ignore[method-assign]
     same = model.landmark_terms(places, seen, torch.Generator())["diversity"]
-    assert float(same) == pytest.approx(SMALL.diversity * SMALL.apart)
+    assert float(same) == pytest.approx(cmmnet._PUSH * cmmnet._APART)
     spread = torch.arange(6.0)[:, None, None, None].expand(-1, 3, 2, 2)
     model.decode = lambda codes, first, taught=True: spread[: len(codes)]  # type: ignore[method-assign]
-    assert float(model.landmark_terms(places, seen, torch.Generator())["diversity"]) == 0.0
+    assert float(model.landmark_terms(places, seen, torch.Generator())["diversity"]) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_every_parameter_gets_a_gradient_and_an_optimizer() -> None:
@@ -145,6 +145,7 @@ def test_films_begin_with_the_picture(length: int) -> None:
     films = model.predict(first, length, CPU, futures=2, seed=1)
     assert films.shape == (2, length, 3, 16, 16)
     assert torch.equal(films[:, 0], first.expand(2, -1, -1, -1))
-    assert films.dtype == torch.float32 and 0 <= float(films.min()) <= float(films.max()) <= 1
+    assert films.dtype == torch.float32
+    assert 0 <= float(films.min()) <= float(films.max()) <= 1
     assert torch.equal(films, model.predict(first, length, CPU, futures=2, seed=1))
     assert not model.training
