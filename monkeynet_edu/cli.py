@@ -606,7 +606,10 @@ def reconstruct(
 
     where = _pick_device(device, precision)
     open_dataset(data, split)  # a mistyped name is complained of before missing weights
-    net = (resolve_rival(model) or resolve_model(model, preset, data)).to(where.device)
+    rival = resolve_rival(model)
+    if rival:
+        rival.check_can("animate")
+    net = (rival or resolve_model(model, preset, data)).to(where.device)
     clips = _limited(open_dataset(data, split, size=net.config.frame_size, fit=fit), limit)
     errors: dict[str, float] = {}
     rows: list[list[Frames]] = []
@@ -720,6 +723,7 @@ def _animate_with(rival: Rival, source: Path, driving: Path, out: Path, where: D
     from monkeynet_edu.data.video import read_image, to_tensor
     from monkeynet_edu.interrupts import CtrlC
 
+    rival.check_can("animate")
     size = rival.config.frame_size
     image = to_tensor(fit_frames(read_image(source), size, fit)[None].copy())[0]
     length = stated_length(driving) or sum(len(block.frames) for block in read_blocks(driving, size=size, how=fit))
@@ -987,6 +991,7 @@ def predict(
         )
     where = _pick_device(device, precision)
     if rival := resolve_rival(model):
+        rival.check_can("predict")
         image = to_tensor(fit_frames(read_image(source), rival.config.frame_size, fit)[None].copy())[0]
         drawn = rival.to(where.device).predict(image, frames, where, futures, seed)
         _write_futures(out, [mark_synthetic(to_frames(film), label) for film in drawn], fps, seed)

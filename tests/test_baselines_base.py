@@ -188,9 +188,11 @@ def test_a_rival_says_which_tasks_it_can_do() -> None:
     rival = Noise(NoiseConfig(16))
     assert rival.tasks == ()
     with pytest.raises(UserError, match="expected a rival that follows a driving clip"):
-        rival.animate(torch.zeros(3, 16, 16), torch.zeros(2, 3, 16, 16), CPU)
-    with pytest.raises(UserError, match="expected a rival that makes films"):
-        rival.predict(torch.zeros(3, 16, 16), 2, CPU)
+        rival.check_can("animate")
+    with pytest.raises(UserError, match="expected a rival that makes films of one picture"):
+        rival.check_can("predict")
+    assert registry.shipped("x2face", "mini-taichi").tasks == ("animate",)
+    registry.shipped("x2face", "mini-taichi").check_can("animate")
 
 
 def test_frames_that_cannot_be_halved_are_refused_with_the_nearest_size() -> None:

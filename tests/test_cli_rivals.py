@@ -109,7 +109,7 @@ def test_a_clip_is_rebuilt_by_x2face(run: Command, clips: Path, tmp_path: Path) 
             ["train", "--data", "mini-bair", "--preset", "sv2p", "--steps", "1", "--plant", "nan"],
             "--plant nan: expected a preset",
         ),
-        (["predict", "--source", "nothing.png", "--model", "x2face-mini-taichi", "--out", "a.gif"], "nothing.png"),
+        (["predict", "--source", "nothing.png", "--model", "sv2p-mini-bair", "--out", "a.gif"], "nothing.png"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

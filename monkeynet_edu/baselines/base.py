@@ -125,22 +125,26 @@ class Rival(nn.Module, ABC):
         """Fills the gradients of all parameters for one batch; nothing is stepped."""
 
     def animate(self, source: Tensor, driving: Tensor, device: Device) -> Tensor:
-        """Draws a source image (3, H, W) in the poses of driving frames (T, 3, H, W): (T, 3, H, W).
-
-        Raises:
-            UserError: it makes films from one picture and takes no driving clip.
-        """
-        raise UserError(f"{self.title}: expected a rival that follows a driving clip, got one that does not; use x2face")
+        """Draws a source image (3, H, W) in the poses of driving frames (T, 3, H, W): (T, 3, H, W)."""
+        raise NotImplementedError
 
     def predict(self, first: Tensor, length: int, device: Device, futures: int = 1, seed: int = 0) -> Tensor:
-        """Films (futures, length, 3, H, W) that begin with a picture (3, H, W).
+        """Films (futures, length, 3, H, W) that begin with a picture (3, H, W)."""
+        raise NotImplementedError
+
+    def check_can(self, task: Literal["animate", "predict"]) -> None:
+        """Refuses what this rival does not do.
 
         Raises:
-            UserError: it follows a driving clip and makes no film from one picture.
+            UserError: it has no such method.
         """
-        raise UserError(
-            f"{self.title}: expected a rival that makes films of one picture, got one that needs a driving clip"
-        )
+        wanted = {
+            "animate": ("follows a driving clip", "makes films of one picture; use x2face, or the task prediction"),
+            "predict": ("makes films of one picture", "needs a driving clip; use mocogan, cmmnet or sv2p"),
+        }
+        if task not in self.tasks:
+            expected, got = wanted[task]
+            raise UserError(f"{self.title}: expected a rival that {expected}, got one that {got}")
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Writes one safetensors file with name and configuration in its header; beside its place, then renamed.

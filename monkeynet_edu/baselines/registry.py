@@ -230,5 +230,6 @@ def measure(
     Raises:
         UserError: a task that this rival cannot do, or no clip of two frames.
     """
+    rival.check_can("animate" if task == "reconstruction" else "predict")
     rival = rival.to(device.device).eval()
     return metrics.measure_films(lambda video: film(rival, video, task, device, seed), clips, device, task, evaluators)
