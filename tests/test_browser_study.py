@@ -112,6 +112,10 @@ def test_votes_by_key_and_mouse_survive_a_reload_and_a_killed_program(browser: A
             desk.view.get_by_role("button", name="I agree, begin").click()
             watch_pause_and_replay(desk)
             shot(desk, "study-pair")
+            (study / "votes").write_text("")  # a file where the folder of votes should be: nothing can be kept
+            page.keyboard.press("ArrowRight")
+            until(lambda: "place to write votes" in desk.view.get_by_role("alert").inner_text(), what="the error")
+            (study / "votes").unlink()
             page.keyboard.press("ArrowLeft")
             desk.wait_for(2)
             desk.view.get_by_role("button", name="The right one").click()
@@ -184,7 +188,7 @@ def test_the_widget_survives_a_reload_and_a_killed_kernel(browser: Any, server: 
     write_notebook(server.notebooks / "study.ipynb", [CELL.replace("STUDY", str(study))])
     with lab(browser, server, "study.ipynb") as opened:
         page = opened.page
-        opened.run_all(60)
+        opened.run_all(150)
         desk = Desk(page, study)
         desk.view.get_by_role("button", name="I agree, begin").click()
         desk.wait_for(1)
@@ -233,7 +237,7 @@ def go_on_after_death(opened: Lab) -> None:
     if button.count():
         button.first.click()
     until(lambda: kernel_state(opened) == "idle", 30, "an idle kernel")
-    opened.run_all(60)
+    opened.run_all(150)
 
 
 def kernel_state(opened: Lab) -> str:

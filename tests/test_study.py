@@ -11,6 +11,7 @@ import os
 import random
 import re
 import signal
+import stat
 import sys
 import threading
 import types
@@ -133,12 +134,13 @@ def test_a_vote_is_flushed_to_the_disk_before_it_is_answered(tmp_path: Path, mon
     flush = os.fsync
 
     def noted(number: int) -> None:
-        sizes.append(path.stat().st_size)
+        if stat.S_ISREG(os.fstat(number).st_mode):  # folders are flushed as well
+            sizes.append(path.stat().st_size)
         flush(number)
 
     monkeypatch.setattr(os, "fsync", noted)
     votes.append_vote(path, vote())
-    assert sizes[0] == len(vote().line())
+    assert sizes == [len(vote().line())]
 
 
 def test_a_torn_line_spoils_nothing_but_itself(tmp_path: Path) -> None:
@@ -540,6 +542,7 @@ def test_each_method_stands_on_the_left_in_half_of_the_pairs_for_every_rater(sha
         lefts.update(one.trial.id for one in showings if one.methods[0] == FIRST)
         places[showings[0].trial.id] += 1
     assert all(70 <= lefts[trial.id] <= 130 for trial in shared.trials if not trial.is_check)  # half of 200, 4 deviations
+    assert 860 <= lefts.total() <= 940  # nine is odd: who gets the fifth pair is drawn as well
     assert len(places) == 9
     assert max(places.values()) <= 50  # a ninth of 200 on average
 

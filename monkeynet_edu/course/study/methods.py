@@ -46,7 +46,7 @@ def rival(name: str, data: str, device: Device) -> Method:
     """
     try:
         registry: Any = import_module("monkeynet_edu.baselines.registry")
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise UserError(f"method {name}: expected the rivals' module, got none; update monkeynet-edu") from error
     network = registry.shipped(name, data)
 
