@@ -11,10 +11,10 @@ each frame of both codes, and two discriminators judge: one single frames, one w
 
 Conditioned on a first frame by the encoder and an L1 on that frame (the film's first against it), as the comparison
 with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames, 0.5 M
-parameters); colours are laid over the first frame by a mask, so that a background need not be learned anew for each
-identity (the original draws all pixels); the clip discriminator also sees what differs from the first frame, or a still
-film would pass for long; least squares instead of cross-entropy, as in Monkey-Net's own losses; a small feature matching,
-since batches of eight are a restless game. No categories of actions.
+parameters); colours of half the resolution are laid over the first frame by a mask, so that neither background nor finish
+need be learned anew for each identity (the original draws all pixels); the clip discriminator also sees what differs from
+the first frame, or a still film would pass for long; least squares instead of cross-entropy, as in Monkey-Net's own losses;
+spectral normalisation and feature matching, since batches of eight are a restless game. No categories of actions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import itertools
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from monkeynet_edu import losses
 from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
@@ -55,7 +57,7 @@ class MoCoGANConfig(RivalConfig):
     width: int = 10
     judges: int = 12
     first: float = 10.0
-    matching: float = 2.0
+    matching: float = 10.0
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
@@ -70,7 +72,7 @@ class ImageDiscriminator(nn.Module):
         super().__init__()
         widths, layers = (3, width, 2 * width, 4 * width), []
         for a, b in itertools.pairwise(widths):
-            layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv2d(a, b, 4, 2, 1)), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -86,12 +88,12 @@ class VideoDiscriminator(nn.Module):
         super().__init__()
         widths, layers = (6, width, 2 * width, 4 * width), []
         for a, b in itertools.pairwise(widths):
-            layers += [nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), (1, 1, 1)), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), (1, 1, 1))), nn.LeakyReLU(0.2)]
         self.layers, self.last = nn.Sequential(*layers), nn.Conv3d(widths[-1], 1, 1)
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and features."""
-        moved = 3 * (clips - clips[:, :, :1])
+        moved = 5 * (clips - clips[:, :, :1])
         features = self.layers(torch.cat([clips, moved], dim=1))
         return self.last(features), features
 
@@ -112,8 +114,8 @@ class MoCoGAN(Rival):
         self.state = nn.Linear(seen, config.motion)
         self.recurrent = nn.GRUCell(config.noise, config.motion)
         self.spread = nn.Linear(config.content + config.motion, seen)
-        self.generator = nn.Sequential(_up(8 * w, 4 * w), _up(4 * w, 2 * w), _up(2 * w, 2 * w), _up(2 * w, w))
-        self.paint = nn.Conv2d(w + 3, 4, 3, padding=1)
+        self.generator = nn.Sequential(_up(8 * w, 4 * w), _up(4 * w, 4 * w), _up(4 * w, 2 * w))
+        self.paint = nn.Conv2d(2 * w + 3, 4, 3, padding=1)
         self.image_judge = ImageDiscriminator(config.judges)
         self.video_judge = VideoDiscriminator(config.judges)
 
@@ -128,7 +130,9 @@ class MoCoGAN(Rival):
         codes = torch.cat([content[:, None].expand(-1, length, -1), torch.stack(motion, dim=1).to(content)], dim=-1)
         deep = self.spread(codes.flatten(0, 1)).reshape(count * length, -1, self.side, self.side)
         behind = first.repeat_interleave(length, 0)
-        out = self.paint(torch.cat([self.generator(deep), behind.to(deep)], dim=1)).float()
+        half = F.avg_pool2d(behind, 2).to(deep)
+        small = self.paint(torch.cat([self.generator(deep), half], dim=1)).float()  # (B·T, 4, H/2, W/2)
+        out = F.interpolate(small, scale_factor=2.0, mode="bilinear")
         mask = (out[:, 3:] - 2).sigmoid()
         film: Tensor = mask * out[:, :3].sigmoid() + (1 - mask) * behind
         return film.reshape(count, length, *first.shape[1:])

@@ -13,7 +13,7 @@ Loss: mean squared error + β·KL(posterior ‖ prior), in three phases of the t
 and β = 0; β raised to its value, so that the prior comes to fit. Reality is fed at first, the model's own frames by half of
 the training (scheduled sampling).
 
-What was cut, and what differs: sizes (64×64, one ConvLSTM where there are seven, 0.4 M parameters); one z for the whole
+What was cut, and what differs: sizes (64×64, one ConvLSTM where there are seven, 0.3 M parameters); one z for the whole
 film (the paper's time-invariant form); no actions and no second known frame, since the comparison gives one; kernels by a
 softmax that starts at "stay", where the original cuts at 0. Where z does not decide, frames are blurred: so is the mean.
 """
