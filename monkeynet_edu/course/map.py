@@ -17,7 +17,7 @@ from monkeynet_edu.errors import unknown_name
 Standing = Literal["yours", "in part", "library", "given", "later"]
 
 WIDTH, HEIGHT = 1000, 690
-LAST_WRITTEN = "11"
+LAST_WRITTEN = "12"
 
 
 @dataclass(frozen=True)
