@@ -35,8 +35,7 @@ from monkeynet_edu.model import Device
 _REMEMBERED: dict[tuple[str, bytes], tuple[Tensor, Tensor]] = {}  # by clip: detection would be 2/3 of a step
 _REACH = 0.1  # displacement (of 2 across the frame) that the decoder's output 1 stands for
 _PUSH, _APART = 0.5, 0.3  # weight of the diversity; distance of modes (in _REACH) from which on they are not pushed
-_KL, _OTHERS = 1e-3, 0.05  # weight of the divergence; share of the pull of modes that are not nearest: none may starve
-_DRAWN = 2  # frames of a window that the translator draws in a step
+_KL, _OTHERS, _DRAWN = 1e-3, 0.05, 2  # weight of the divergence; pull on modes that are not nearest; frames drawn a step
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class CMMNet(Rival):
         face = first.flatten(1)[:, None].expand(-1, codes.shape[1], -1)
         weights = {name: p if taught else p.detach() for name, p in self.decoder.named_parameters()}
         moved: Tensor = functional_call(self.decoder, weights, (torch.cat([codes, face], dim=-1),))
-        return moved.unflatten(-1, (-1, 2))
+        return torch.stack(moved.chunk(self.config.joints, dim=-1), dim=-2)
 
     def roll_out(self, first: Tensor, mode: Tensor, length: int) -> Tensor:
         """Codes (B, length, C) of the frames after the first, given its landmarks (B, J, 2) and modes (B,)."""
@@ -168,7 +167,8 @@ class CMMNet(Rival):
         terms = {"landmarks": (weight * (self.decode(drawn, first) - moved).abs()).mean()}
         terms["kl"] = _KL * gaussian_kl(mean, log_variance).mean()
         which, faces = torch.arange(modes, device=first.device).repeat(count), first.repeat_interleave(modes, 0)
-        rolled = self.decode(self.roll_out(faces, which, moved.shape[1]), faces, taught=False).unflatten(0, (count, modes))
+        futures = self.decode(self.roll_out(faces, which, moved.shape[1]), faces, taught=False)
+        rolled = torch.stack(futures.chunk(count))  # (B, M, T - 1, J, 2)
         errors = (weight[:, None] * (rolled - moved[:, None]).abs()).mean(dim=(2, 3, 4))  # (B, M)
         nearest = errors[:, -(modes - 1 or 1) :]  # all but mode 0, if there are others
         terms["futures"] = (errors[:, 0] + (1 - _OTHERS) * nearest.amin(dim=1) + _OTHERS * nearest.mean(dim=1)).mean()
@@ -192,9 +192,8 @@ class CMMNet(Rival):
         """Films (futures, length, 3, H, W) that begin with a picture (3, H, W)."""
         self.eval()
         frame = first.to(device.device)[None]
-        place, films = self.detect(frame)[0], []
-        for wanted in self.predict_landmarks(place[0], length, futures, seed):
-            with device.autocast():
-                later = [self.translate(frame, place, landmarks[None]) for landmarks in wanted[1:]]
-            films.append(torch.cat([frame, *later]))
-        return torch.stack(films).float().cpu()
+        place = self.detect(frame)[0]
+        wanted = self.predict_landmarks(place[0], length, futures, seed)  # (futures, length, J, 2)
+        with device.autocast():
+            films = [[frame, *(self.translate(frame, place, landmarks[None]) for landmarks in film[1:])] for film in wanted]
+        return torch.stack([torch.cat(film) for film in films]).float().cpu()

@@ -53,7 +53,9 @@ RIVALS: dict[str, Entry] = {
         ("mini-taichi", "mini-nemo", "mini-bair"),
         ("mini-nemo",),
     ),
-    "cmmnet": Entry("CMMNet", "CMMNetConfig", replace(_RECIPE, batch_size=8), ("mini-nemo",), ("mini-nemo",)),
+    "cmmnet": Entry(
+        "CMMNet", "CMMNetConfig", replace(_RECIPE, batch_size=8, learning_rate=2e-3), ("mini-nemo",), ("mini-nemo",)
+    ),
     "sv2p": Entry("SV2P", "SV2PConfig", replace(_RECIPE, batch_size=8), ("mini-bair",), ("mini-bair",)),
 }
 
@@ -118,6 +120,8 @@ def recipe_for(name: str, data: str, seed: int, generated: bool) -> Recipe:
     how = replace(entry(name).recipe, seed=seed)
     if not generated:
         return how
+    if takes_windows(name):  # a film that begins as those of the test do is not turned round in time
+        return replace(how, augmentation=replace(sprite_augmentation(data), time_flip=0.0))
     reach = 0.15 if data in LARGE_MOTIONS else 1.0  # of pairs, as for ours: nearby frames first
     return replace(how, augmentation=sprite_augmentation(data), first_reach=reach)
 
