@@ -14,7 +14,6 @@ import signal
 import stat
 import sys
 import threading
-import types
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -510,10 +509,7 @@ def test_a_rival_animates_with_its_shipped_weights(monkeypatch: pytest.MonkeyPat
         asked.append(names)
         return Rival()
 
-    registry = types.ModuleType("monkeynet_edu.baselines.registry")
-    registry.shipped = shipped  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "monkeynet_edu.baselines", types.ModuleType("monkeynet_edu.baselines"))
-    monkeypatch.setitem(sys.modules, "monkeynet_edu.baselines.registry", registry)
+    monkeypatch.setattr(methods.baselines, "shipped", shipped)
     made = methods.named_methods(["x2face"], "mini-nemo", Device(torch.device("cpu"), "float32"))
     film = made["x2face"](torch.zeros(3, 2, 2), torch.full((4, 3, 2, 2), 0.5))
     assert asked == [("x2face", "mini-nemo")]

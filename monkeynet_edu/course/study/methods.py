@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from monkeynet_edu import baselines
 from monkeynet_edu.animation import Transfer, animate
 from monkeynet_edu.course.study.folder import Method
 from monkeynet_edu.course.study.lists import OURS, RIVAL
-from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.errors import unknown_name
 from monkeynet_edu.model import Device, MonkeyNet
 from monkeynet_edu.paths import weights_path
 
@@ -44,15 +43,10 @@ def rival(name: str, data: str, device: Device) -> Method:
     Raises:
         UserError: there are none for the data set.
     """
-    try:
-        registry: Any = import_module("monkeynet_edu.baselines.registry")
-    except ImportError as error:
-        raise UserError(f"method {name}: expected the rivals' module, got none; update monkeynet-edu") from error
-    network = registry.shipped(name, data)
+    network = baselines.shipped(name, data)
 
     def method(source: Tensor, driving: Tensor) -> Tensor:
-        film: Tensor = network.to(device.device).animate(source, driving, device)
-        return film.float().cpu().clamp(0, 1)
+        return network.to(device.device).animate(source, driving, device).clamp(0, 1)
 
     return method
 
