@@ -20,7 +20,9 @@ import pytest
 import torch
 from scipy import stats
 
-from monkeynet_edu import experiments, training
+from monkeynet_edu import baselines, experiments, training
+from monkeynet_edu.baselines.cmmnet import CMMNetConfig
+from monkeynet_edu.baselines.x2face import X2FaceConfig
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import (
     BUDGETS,
@@ -387,6 +389,27 @@ def test_a_record_says_what_was_done_how_and_on_what(small: None, tmp_path: Path
         assert np.mean(record["per_clip"][name]) == pytest.approx(record["figures"][name], abs=2e-5)
     assert record["per_clip"]["l1"][0] == round(record["per_clip"]["l1"][0], 5)
     assert not list(places.record(job).parent.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "data"), [("table1", "x2face", "mini-taichi"), ("table3", "cmm-net", "mini-nemo")]
+)
+def test_a_rival_is_trained_measured_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, method: str, data: str
+) -> None:
+    small = {"x2face": X2FaceConfig(width=2, code=4), "cmmnet": CMMNetConfig(width=2, hidden=4)}
+    monkeypatch.setattr(plans, "config_of", lambda name: small[name])
+    monkeypatch.setattr(baselines.registry, "config_of", lambda name: small[name])
+    how = replace(tiny_effort(1), predictor_clips=8)
+    job, places = plans.job_of(experiment(table), method, data, 0, how), places_in(tmp_path)
+    record = run_job(job, places, CPU)
+    assert record["identity"]["steps"] == job.steps == {"x2face": 4, "cmm-net": 2}[method]  # in the time of one of ours
+    assert record["identity"]["config"] == json.loads(small[job.variant].to_json())
+    assert {"l1", "l1_moving", "akd", "aed", "mkr"} <= set(record["per_clip"])
+    assert "fid" in record["figures"]
+    assert not {"flow_epe", "landmark_error"} & set(record["figures"])
+    monkeypatch.setattr(training, "train", None)
+    assert run_job(job, places, CPU) == record
 
 
 def test_a_finished_run_is_not_made_again_and_one_that_lacks_figures_is_measured_without_training(

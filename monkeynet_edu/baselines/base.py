@@ -232,10 +232,10 @@ class RivalAdams:
             optimizer.step()
 
     def set_learning_rate(self, rate: float) -> None:
-        """Sets the rate of all of them."""
+        """Sets the rate of all of them, times the ``scale`` that a group of weights may have."""
         for optimizer in self._named.values():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("scale", 1.0)
 
 
 @dataclass
