@@ -46,8 +46,8 @@ def test_noise_of_a_frame_reaches_the_frames_after_it_alone() -> None:
 def test_where_the_mask_is_closed_the_first_frame_shows() -> None:
     model, first = a_model().eval(), windows()[:, 0]
     with torch.no_grad():
-        model.paint.weight.zero_()
-        model.paint.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -100.0]))
+        model.generator.conv.weight.zero_()
+        model.generator.conv.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -100.0]))
     film = model(first, torch.randn(2, 4, SMALL.noise))
     assert torch.allclose(film, first[:, None].expand_as(film))
 

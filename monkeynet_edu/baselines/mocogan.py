@@ -4,17 +4,17 @@ The idea (Tulyakov, Liu, Yang, Kautz, "MoCoGAN: Decomposing Motion and Content f
 content code is drawn once a film, a motion code for every frame by a recurrent network that reads noise; a generator draws
 each frame of both codes, and two discriminators judge: one single frames, one whole clips.
 
-    first frame (B, 3, H, W) ── encoder ──┬─► content code (B, C), the same for every frame
+    first frame (B, 3, H, W) ── encoder ──┬─► content: code (B, C) and levels, the same for every frame
                                           └─► first state of the GRU (B, M) ◄── noise (B, T, N)
-    content code, state of frame t ── generator ─► colours and mask ─► laid over the first frame: (B, T, 3, H, W)
+    content, state of frame t ── generator ─► colours and mask ─► laid over the first frame: (B, T, 3, H, W)
     frames (B, 3, H, W) ── 2-D discriminator;  clips (B, T, 3, H, W) ── 3-D discriminator
 
 Conditioned on a first frame by the encoder and an L1 on that frame (the film's first against it), as the comparison
-with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames); colours of
-half the resolution are laid over the first frame by a mask, so that neither background nor finish need be learned anew for
-each identity (the original draws all pixels); the clip discriminator also sees what differs from the first frame, or a
-still film would pass; least squares instead of cross-entropy, as in Monkey-Net's own losses; feature matching, spectral
-normalisation of the 2-D and larger steps of both discriminators, since small batches make a restless game.
+with Monkey-Net needs; the original makes films of nothing. What else differs: sizes (every third of 24 frames); the
+content has skip connections, and colours of half the resolution are laid over the first frame by a mask, so that no
+identity need be learned by heart (the original draws all pixels from codes); the clip discriminator also sees what differs
+from the first frame, or a still film would pass; least squares instead of cross-entropy, as in Monkey-Net's own losses;
+feature matching, spectral normalisation of the 2-D and larger steps of both discriminators, for a calmer game.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from monkeynet_edu import losses
 from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
-from monkeynet_edu.layers import Encoder
+from monkeynet_edu.layers import Decoder, Encoder
 from monkeynet_edu.model import Device
 
 
@@ -43,7 +43,7 @@ class MoCoGANConfig(RivalConfig):
         content: C, numbers in the content code.
         motion: M, units of the GRU.
         noise: N, numbers drawn for each frame.
-        width: channels of encoder and generator at full resolution.
+        width: channels of encoder and generator at half the resolution.
         judges: channels of the discriminators' first layers.
         first: weight of the L1 on the first frame.
         matching: weight of the features that the clip discriminator sees.
@@ -51,18 +51,13 @@ class MoCoGANConfig(RivalConfig):
 
     frames: int = 24
     every: int = 3
-    content: int = 48
-    motion: int = 48
+    content: int = 32
+    motion: int = 32
     noise: int = 8
-    width: int = 10
+    width: int = 12
     judges: int = 12
     first: float = 10.0
     matching: float = 10.0
-
-
-def _up(inputs: int, outputs: int) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-    return nn.Sequential(nn.Upsample(scale_factor=2.0), conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class ImageDiscriminator(nn.Module):
@@ -108,30 +103,30 @@ class MoCoGAN(Rival):
         super().__init__()
         self.config = config
         w, self.side = config.width, config.frame_size // 16
-        self.encoder = Encoder(3, w, 8 * w, 4)
+        self.encoder = Encoder(3, w, 8 * w, 3)
         seen = 8 * w * self.side**2
         self.content = nn.Linear(seen, config.content)
         self.state = nn.Linear(seen, config.motion)
         self.recurrent = nn.GRUCell(config.noise, config.motion)
         self.spread = nn.Linear(config.content + config.motion, seen)
-        self.generator = nn.Sequential(_up(8 * w, 4 * w), _up(4 * w, 4 * w), _up(4 * w, 2 * w))
-        self.paint = nn.Conv2d(2 * w + 3, 4, 3, padding=1)
+        self.generator = Decoder(3, 4, w, 8 * w, 3)
         self.image_judge = ImageDiscriminator(config.judges)
         self.video_judge = VideoDiscriminator(config.judges)
 
     def forward(self, first: Tensor, noise: Tensor) -> Tensor:
         """Films (B, T, 3, H, W) that begin with pictures (B, 3, H, W), of noise (B, T, N)."""
         count, length = noise.shape[:2]
-        seen = self.encoder(first)[-1].flatten(1)
+        levels = self.encoder(F.avg_pool2d(first, 2))  # from (B, 3, H/2, W/2) to (B, 8w, H/16, W/16)
+        seen = levels[-1].flatten(1)
         content, state, motion = self.content(seen), self.state(seen).tanh(), []
         for t in range(length):
             motion.append(state)
             state = self.recurrent(noise[:, t].to(state), state)
         codes = torch.cat([content[:, None].expand(-1, length, -1), torch.stack(motion, dim=1).to(content)], dim=-1)
-        deep = self.spread(codes.flatten(0, 1)).reshape(count * length, -1, self.side, self.side)
+        *kept, deep = (level.repeat_interleave(length, 0) for level in levels)
+        moved = deep + self.spread(codes.flatten(0, 1)).reshape(deep.shape)
         behind = first.repeat_interleave(length, 0)
-        half = F.avg_pool2d(behind, 2).to(deep)
-        small = self.paint(torch.cat([self.generator(deep), half], dim=1)).float()  # (B·T, 4, H/2, W/2)
+        small = self.generator([*kept, moved]).float()  # (B·T, 4, H/2, W/2)
         out = F.interpolate(small, scale_factor=2.0, mode="bilinear")
         mask = (out[:, 3:] - 2).sigmoid()
         film: Tensor = mask * out[:, :3].sigmoid() + (1 - mask) * behind
