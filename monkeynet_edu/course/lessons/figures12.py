@@ -1,4 +1,4 @@
-"""Figures and sums of lesson 12: a divergence sampled, a latent that is ignored, what a step costs, votes against a metric."""
+"""Figures and sums of lesson 12: a divergence sampled, a latent nobody reads, what a step costs, votes against a metric."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def figure_sampled(estimates: Sequence[Tensor], exact: float) -> Picture:
     figure = _figure(5.6, 2.6)
     axis = figure.add_subplot()
     for number, values in enumerate(estimates):
-        axis.plot(range(1, len(values) + 1), values.tolist(), linewidth=0.9, color="0.45", label="sampled"[: 7 * (not number)])
+        axis.plot(
+            range(1, len(values) + 1), values.tolist(), linewidth=0.9, color="0.45", label=None if number else "sampled"
+        )
     axis.axhline(exact, color=_OTHER, linestyle="--", linewidth=1.6, label="closed form")
     axis.set_xscale("log")
     axis.set_xlabel("samples", fontsize=8)
@@ -234,21 +236,22 @@ def figure_costs(costs: Sequence[Cost]) -> Picture:
     """Seconds a step, frames a step and parameters, one bar a method."""
     figure = _figure(6.6, 0.3 * len(costs) + 0.9)
     panels = figure.subplots(1, 3, sharey=True)
-    values = {
+    values: dict[str, list[float]] = {
         "seconds a step": [c.seconds for c in costs],
         "frames a step": [c.frames for c in costs],
         "parameters (thousands)": [c.parameters / 1000 for c in costs],
     }
     for axis, (name, numbers) in zip(panels, values.items(), strict=True):
         bars = axis.barh(range(len(costs)), numbers, color=_ONE, edgecolor=_INK, linewidth=0.4)
-        axis.bar_label(bars, [f"{number:.3g}" for number in numbers], fontsize=7, padding=2)
-        axis.set_xlim(0, 1.3 * max(numbers))
+        axis.bar_label(bars, [f"{n:.0f}" if n >= 100 else f"{n:.3g}" for n in numbers], fontsize=7, padding=2)
+        axis.set_xlim(0, 1.35 * max(numbers))
         axis.set_title(name, fontsize=8)
         axis.tick_params(labelsize=7)
     panels[0].set_yticks(range(len(costs)), [c.title for c in costs], fontsize=8)
     panels[0].invert_yaxis()
     said = "; ".join(
-        f"{c.title} {c.seconds:.2g} seconds, {c.frames} frames, {c.parameters / 1000:.0f} thousand parameters" for c in costs
+        f"{c.title} {c.seconds:.2g} seconds, {c.frames} frames, {c.parameters / 1000:.0f} thousand parameters"
+        for c in costs
     )
     return Picture(figure, f"Three bar charts, one bar a method. {said}.")
 
@@ -388,6 +391,11 @@ class Judged:
     def favourite(self) -> str:
         """The method that AKD prefers."""
         return min(self.akd, key=lambda name: self.akd[name])
+
+    @property
+    def agreed(self) -> bool:
+        """Whether L1 has the same favourite."""
+        return min(self.l1, key=lambda name: self.l1[name]) == self.favourite
 
     @property
     def margin(self) -> float:

@@ -368,8 +368,8 @@ CDNA = Exercise(
         Mutant(
             "first-for-all",
             "a batch shares its kernels",
-            "All frames of your batch are moved by the kernels of the first. Each future has its own latent, and with it its "
-            "own kernels.",
+            "All frames of your batch are moved by the kernels of the first. Each future has its own latent, and with it "
+            "its own kernels.",
             (("kernels.flatten(0, 1)", "kernels[:1].expand_as(kernels).flatten(0, 1)"),),
         ),
         Mutant(
@@ -525,12 +525,12 @@ BINOMIAL = Exercise(
         "the upper end; where there are only wins it is 1",
     ),
     hints=(
-        "Do not ask how likely each share is. Ask of each share how likely *your votes* are: too small a share hardly ever "
-        "gives so many wins, too large a one hardly ever so few. The ends are where 'hardly ever' begins.",
+        "Do not ask how likely each share is. Ask of each share how likely *your votes* are: too small a share hardly "
+        "ever gives so many wins, too large a one hardly ever so few. The ends are where 'hardly ever' begins.",
         "`betaincinv(k, votes - k + 1, t)` is the share p at which k or more of the votes have the probability t. 'wins or "
         "fewer' is the opposite of 'wins + 1 or more'. Two plain numbers come back.",
-        "The lower end is `betaincinv(wins, votes - wins + 1, tail)`; for the upper end take k = wins + 1 and 1 - tail. Treat "
-        "no wins and only wins apart.",
+        "The lower end is `betaincinv(wins, votes - wins + 1, tail)`; for the upper end take k = wins + 1 and 1 - tail. "
+        "Treat no wins and only wins apart.",
     ),
     calls=_interval_calls,
     observe=_observe_interval,
@@ -561,8 +561,8 @@ BINOMIAL = Exercise(
         Mutant(
             "one-curve",
             "both ends are quantiles of one distribution of the share",
-            "Both of your ends come from one curve. But they are answers to two questions: at the lower end *wins or more*, "
-            "at the upper end *wins or fewer*; the case of exactly `wins` counts in both.",
+            "Both of your ends come from one curve. But they are answers to two questions: at the lower end *wins or "
+            "more*, at the upper end *wins or fewer*; the case of exactly `wins` counts in both.",
             (
                 ("betaincinv(wins, votes - wins + 1, tail)", "betaincinv(wins + 1, votes - wins + 1, tail)"),
                 ("betaincinv(wins + 1, votes - wins, 1 - tail)", "betaincinv(wins + 1, votes - wins + 1, 1 - tail)"),
