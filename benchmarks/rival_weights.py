@@ -60,10 +60,11 @@ def cmmnet(rival: Rival, clips: Sequence[Clip], device: Device) -> Figures:
     assert isinstance(rival, CMMNet)
     rows = []
     for clip in tqdm(clips, leave=False):
-        real = rival.detect(to_tensor(clip.frames))
+        real, seen = rival.detect(to_tensor(clip.frames))  # (T, J, 2), (T, J)
         made = rival.predict_landmarks(real[0], len(real), FUTURES)
-        errors = (made[:, 1:] - real[1:]).abs().mean(dim=(1, 2, 3))  # (futures,)
-        still = (real[:1] - real[1:]).abs().mean()
+        known = seen[1:, :, None].expand_as(real[1:])
+        errors = torch.stack([(film[1:] - real[1:]).abs()[known].mean() for film in made])  # (futures,)
+        still = (real[:1] - real[1:]).abs()[known].mean()
         rows.append([float(x) for x in (errors[0], errors.mean(), errors.min(), still)])
     names = ("landmarks_mode_0", "landmarks_mean", "landmarks_best_of_5", "landmarks_repeat_source")
     return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))

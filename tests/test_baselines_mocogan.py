@@ -66,18 +66,9 @@ def test_each_side_gets_the_gradients_of_its_own_loss() -> None:
     drawing, judging = model._sides()
     got = [p.grad.clone() for p in judging]
     assert all(p.grad is not None for p in drawing)
-    real, made = batch[:, ::2], step.generated
-    picked = torch.randint(3, (2,), generator=_skipped(Practice.at(0, 0, 0.0).noise, 2 * 3 * SMALL.noise))
-    model.eval()  # spectral norms stay what they are; in training each pass moves them a little
-    own, _, _ = model.judge(real, made, picked)
+    own, _, _ = model.judge(batch[:, ::2], step.generated)
     expected = torch.autograd.grad(own, judging)
-    alike = [torch.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in zip(got, expected, strict=True)]
-    assert min(float(value) for value in alike) > 0.95
-
-
-def _skipped(noise: torch.Generator, count: int) -> torch.Generator:
-    torch.randn(count, generator=noise)
-    return noise
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(got, expected, strict=True))
 
 
 def test_a_judge_learns_to_tell_films_apart_and_a_generator_to_keep_the_first_frame() -> None:
