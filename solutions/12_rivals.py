@@ -261,7 +261,7 @@ window = pusher.config.frames
 films = [to_tensor(clip.frames[:window]) for clip in figures.clips_of("mini-bair") if len(clip.frames) >= window]
 with torch.no_grad():
     seen = torch.stack(films).flatten(1, 2).to(ex.device.device)
-    mean, log_variance = pusher.posterior(seen).float().chunk(2, dim=1)
+    mean, log_variance = pusher.posterior(seen).float().clamp(-8, 8).chunk(2, dim=1)  # as in training
 told = sv2p.gaussian_kl(mean, log_variance)
 print(
     f"the posterior tells {told.mean():.1f} nats about a film ({pusher.config.latent} numbers; β at the end {pusher.config.beta:g})"
@@ -365,7 +365,7 @@ ex.predict(
 
 # %% [markdown]
 # Measure it: some steps of each, on this computer, as they are trained for the tables. (On one batch again and again, so that
-# only learning is timed.)
+# only learning is timed; without a graphics card the processor's own seconds are counted.)
 
 # %% tags=["nbval-ignore-output"]
 costs = [figures.step_cost(name, ex.device, steps=1 if ex.fast else 2) for name in figures.DATA]

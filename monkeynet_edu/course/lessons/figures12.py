@@ -180,7 +180,7 @@ class Cost:
     Attributes:
         title: as in the paper's tables.
         parameters: of all networks that learn.
-        seconds: of a step, the median.
+        seconds: of a step, the median; on a processor its own time, whatever else it is busy with.
         frames: that the method looks at in a step.
     """
 
@@ -208,13 +208,22 @@ def step_cost(name: str, device: Device, steps: int) -> Cost:
     run.model.train()
     batch, seconds = run.sampler(clips, device.device).batch(0), []
     for _ in range(steps + 1):
-        began = time.perf_counter()
+        began = _now(device)
         run.take(batch, 0.9, device)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(_now(device) - began)
     title = METHODS["ours"].title if name == "ours" else baselines.title(name)
     learned = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
     frames = sum(math.prod(part.shape[:-3]) for part in batch)
     return Cost(title, learned, statistics.median(seconds[1:]), frames)
+
+
+def _now(device: Device) -> float:
+    """Seconds: of the processor, or on the clock once a graphics card has done all that was asked."""
+    if device.device.type == "cpu":
+        return time.process_time()
+    if device.device.type == "cuda":
+        torch.cuda.synchronize(device.device)
+    return time.perf_counter()
 
 
 def orders(costs: Sequence[Cost]) -> dict[str, list[str]]:
