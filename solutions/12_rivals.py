@@ -264,13 +264,18 @@ with torch.no_grad():
     mean, log_variance = pusher.posterior(seen).float().clamp(-8, 8).chunk(2, dim=1)  # as in training
 told = sv2p.gaussian_kl(mean, log_variance)
 print(
-    f"the posterior tells {told.mean():.1f} nats about a film ({pusher.config.latent} numbers; β at the end {pusher.config.beta:g})"
+    f"the posterior tells {told.mean():.3f} nats about a film ({pusher.config.latent} numbers; β at the end {pusher.config.beta:g})"
 )
 spread = (futures[1:, 1:] - futures[:1, 1:]).abs().mean()
 happened = (robot[1:] - robot[:1]).abs().mean()
 print(f"two futures differ by {spread:.4f} a pixel; the real film moves away from its first frame by {happened:.4f}")
+print("z is " + ("hardly used: the posterior has collapsed" if told.mean() < 0.1 else "used"))
 
 # %% [markdown]
+# Trust these lines more than the architecture. Three phases make it more likely that z is used; they are no guarantee. A latent of
+# which the posterior tells next to nothing has collapsed, phases or not, and all futures look alike. What would you try first: a
+# smaller β, a longer second phase, or films that leave more open?
+#
 # ### What does a squared error reward?
 # SV2P's loss is the squared error. Take its eight futures and average them, pixel by pixel: an arm that is a
 # little bit everywhere. No such film exists.
