@@ -64,10 +64,15 @@ def test_only_the_current_lesson_is_outlined_in_words_too() -> None:
     assert "this lesson" not in texts(draw_map(set(), []))
 
 
-def test_later_lessons_are_grey_and_say_so() -> None:
+def test_later_lessons_are_grey_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = draw_map(set(), [])
+    assert "later" not in everything.standing.values()
+    assert "Later lessons" not in everything.description
+    monkeypatch.setattr("monkeynet_edu.course.map.LAST_WRITTEN", "11")
     drawn = draw_map(set(), [])
     assert {name for name, standing in drawn.standing.items() if standing == "later"} == {"rivals"}
     assert texts(drawn).count("later") == 1
+    assert "Later lessons: Rivals." in drawn.description
 
 
 def test_the_same_state_gives_the_same_bytes() -> None:

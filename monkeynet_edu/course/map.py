@@ -17,7 +17,7 @@ from monkeynet_edu.errors import unknown_name
 Standing = Literal["yours", "in part", "library", "given", "later"]
 
 WIDTH, HEIGHT = 1000, 690
-LAST_WRITTEN = "11"
+LAST_WRITTEN = "12"
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,8 @@ def _describe(standing: dict[str, Standing], lesson: str | None) -> str:
         *([f"This lesson: {', '.join(now)}."] if now else []),
         "Source picture and driving frame go into the keypoint detector, its keypoints into the motion network, whose "
         "flow tells the generator where to read in the source; out comes the film. The losses and the discriminator "
-        f"judge it. Later lessons: {names('later')}.",
+        "judge it.",
+        *([f"Later lessons: {names('later')}."] if "later" in standing.values() else []),
     ]
     return " ".join(said)
 
