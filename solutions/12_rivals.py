@@ -369,8 +369,8 @@ ex.predict(
 )
 
 # %% [markdown]
-# Measure it: some steps of each, on this computer, as they are trained for the tables. (On one batch again and again, so that
-# only learning is timed; without a graphics card the processor's own seconds are counted.)
+# Measure it: some steps of each, on this computer, as they are trained for the tables but with half a batch, to spare memory. (On
+# one batch again and again, so that only learning is timed; without a graphics card the processor's own seconds are counted.)
 
 # %% tags=["nbval-ignore-output"]
 costs = [figures.step_cost(name, ex.device, steps=1 if ex.fast else 2) for name in figures.DATA]

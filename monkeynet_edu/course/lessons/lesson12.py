@@ -85,7 +85,7 @@ def _driving_field_alone(f: Function) -> None:
     still, right_neighbour = torch.zeros(1, 4, 6, 2), torch.zeros(1, 4, 6, 2)
     right_neighbour[..., 0] = 2 / 5  # one pixel of six
     moved = torch.cat([source[..., 1:], source[..., -1:]], dim=-1)
-    message = "An offset of one pixel to the right reads the neighbour on the right; beyond the border, the border goes on"
+    message = "An offset of one pixel to the right reads the neighbour on the right"
     got = f(source, still, right_neighbour)
     expect(got[..., :5], moved[..., :5], message, "a 4×6 picture, an embedded face that is the source")
     got = f(source, right_neighbour, still)
@@ -107,8 +107,8 @@ def _read_by_grid_sample(source: Tensor, embedding_field: Tensor, driving_field:
     height, width = source.shape[-2:]
     y, x = torch.linspace(-1, 1, height).to(source), torch.linspace(-1, 1, width).to(source)
     still = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], dim=-1)
-    face = F.grid_sample(source, still + embedding_field, padding_mode="border", align_corners=True)
-    return F.grid_sample(face, still + driving_field, padding_mode="border", align_corners=True)
+    face = F.grid_sample(source, still + embedding_field, padding_mode="zeros", align_corners=True)
+    return F.grid_sample(face, still + driving_field, padding_mode="zeros", align_corners=True)
 
 
 def _read_by_gathering(source: Tensor, embedding_field: Tensor, driving_field: Tensor) -> Tensor:
@@ -116,15 +116,17 @@ def _read_by_gathering(source: Tensor, embedding_field: Tensor, driving_field: T
 
     def read(picture: Tensor, field: Tensor) -> Tensor:
         batch, channels, height, width = picture.shape
-        x = (torch.arange(width).to(field) + field[..., 0] * (width - 1) / 2).clamp(0, width - 1)
-        y = (torch.arange(height).to(field)[:, None] + field[..., 1] * (height - 1) / 2).clamp(0, height - 1)
+        x = torch.arange(width).to(field) + field[..., 0] * (width - 1) / 2
+        y = torch.arange(height).to(field)[:, None] + field[..., 1] * (height - 1) / 2
         flat = picture.reshape(batch, channels, -1)
         out = torch.zeros_like(picture)
         for dy, dx in itertools.product((0, 1), repeat=2):
-            xi = (x.floor().long() + dx).clamp(max=width - 1)
-            yi = (y.floor().long() + dy).clamp(max=height - 1)
-            weight = (1 - (x - x.floor() - dx).abs()) * (1 - (y - y.floor() - dy).abs())
-            index = (yi * width + xi).reshape(batch, 1, -1).expand(-1, channels, -1)
+            xi, yi = x.floor().long() + dx, y.floor().long() + dy
+            inside = (xi >= 0) & (xi < width) & (yi >= 0) & (yi < height)  # beyond the border there is nothing
+            weight = inside * (1 - (x - xi).abs()) * (1 - (y - yi).abs())
+            index = (
+                (yi.clamp(0, height - 1) * width + xi.clamp(0, width - 1)).reshape(batch, 1, -1).expand(-1, channels, -1)
+            )
             out = out + flat.gather(2, index).reshape(picture.shape) * weight[:, None]
         return out
 
