@@ -330,7 +330,7 @@ class Budget:
 # --------------------------------------------------------------------------------------------------------- checkpoints
 
 
-def checkpoint_tensors(model: nn.Module, optimizers: OptimizerSet) -> dict[str, Tensor]:
+def checkpoint_tensors(model: MonkeyNet, optimizers: Optimizers) -> dict[str, Tensor]:
     """Every tensor that a resumed training needs: the model's, and those that its three Adams remember.
 
     Args:
@@ -453,7 +453,8 @@ class AnyRun(ABC, Generic[Net, Adams, Took]):
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint and the bare model into the run folder; each appears whole or not at all."""
-        tensors = checkpoint_tensors(self.model, self.optimizers)
+        # Written for Monkey-Net, as lesson 07 has it; it serves whatever has a state and named Adams.
+        tensors = checkpoint_tensors(cast(MonkeyNet, self.model), cast(Optimizers, self.optimizers))
         header = {
             "format": "monkeynet_edu checkpoint",
             "config": self.config.to_json(),
