@@ -398,8 +398,8 @@ for what, order in figures.orders(costs).items():
 # **Equal steps are not fair. Nor are equal minutes, nor equal parameters.** Equal steps reward whoever does much in a step. Equal
 # minutes reward whoever is quick, or whose code somebody has tuned. Equal parameters punish whoever spends them where they cost
 # nothing. And all of them reward whoever's settings were chosen with more care. There is no neutral choice; there is a *stated*
-# one. Ours: **equal minutes**, the numbers of steps printed beside, and for each method the best of three learning rates, tried
-# for equal minutes as well. In the time of one step of ours a rival takes so many:
+# one. Ours: **equal minutes**, the numbers of steps printed beside. (Whoever is careful also tries several learning rates for
+# each method, for equal minutes: `python benchmarks/rivals.py --rates`.) In the time of one step of ours a rival takes so many:
 
 # %%
 for title, steps in figures.equal_minutes().items():
