@@ -103,7 +103,8 @@ def test_the_encoded_source_can_be_used_again() -> None:
     model, source = build(), picture(2, 3, 8, 8)
     a, b = keypoints(2, 0), keypoints(2, 1)
     encoded = model.appearance_encoder(source)
-    assert torch.equal(model(source, a, b, encoded).prediction, model(source, a, b).prediction)
+    again, anew = model(source, a, b, encoded).prediction, model(source, a, b).prediction
+    assert torch.allclose(again, anew, atol=1e-6)  # in another memory format the last digit may differ
     assert len(encoded) == 3
     zeros = [torch.zeros_like(level) for level in encoded]
     assert not torch.equal(model(source, a, b, zeros).prediction, model(source, a, b).prediction)

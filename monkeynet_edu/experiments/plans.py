@@ -363,7 +363,7 @@ class Job:
     @property
     def steps(self) -> int:
         """Of training: as many as take the time of ``effort.steps`` of ours."""
-        return max(2, round(self.effort.steps * (RIVAL_STEPS[self.rival] if self.rival else 1.0)))
+        return max(1, round(self.effort.steps * RIVAL_STEPS[self.rival])) if self.rival else self.effort.steps
 
     @property
     def training_clips(self) -> tuple[int, int | None]:
