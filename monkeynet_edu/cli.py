@@ -718,6 +718,8 @@ def animate(
 
 def _animate_with(rival: Rival, source: Path, driving: Path, out: Path, where: Device, fit: Fit, label: str) -> None:
     """Animates with a rival, block by block; it draws poses as they are, so there is no transfer to choose."""
+    from itertools import chain
+
     from monkeynet_edu.data.blocks import read_blocks, read_clock, stated_length, write_blocks
     from monkeynet_edu.data.video import fit as fit_frames
     from monkeynet_edu.data.video import read_image, to_tensor
@@ -727,9 +729,11 @@ def _animate_with(rival: Rival, source: Path, driving: Path, out: Path, where: D
     size = rival.config.frame_size
     image = to_tensor(fit_frames(read_image(source), size, fit)[None].copy())[0]
     length = stated_length(driving) or sum(len(block.frames) for block in read_blocks(driving, size=size, how=fit))
-    fps = next(read_blocks(driving, size=size, how=fit)).fps
+    coming = read_blocks(driving, size=size, how=fit)
+    first = next(coming)
+    fps = first.fps
     with CtrlC() as ctrl_c:
-        blocks = (rival.animate(image, to_tensor(b.frames), where) for b in read_blocks(driving, size=size, how=fit))
+        blocks = (rival.animate(image, to_tensor(block.frames), where) for block in chain([first], coming))
         made = _marked(_watched(blocks, length, "drawing", ctrl_c), label)
         count = write_blocks(out, made, fps, length=length, clock=read_clock(driving, length))
     if ctrl_c.wanted and count < length:

@@ -79,12 +79,7 @@ class MonkeyNetConfig:
         Raises:
             UserError: ``size`` is no multiple of ``stride``.
         """
-        if size % self.stride or size < self.stride:
-            near = max(1, round(size / self.stride)) * self.stride
-            raise UserError(
-                f"frame size {size}: expected a multiple of {self.stride} (what the networks halve), got {size}; "
-                f"the nearest that works is {near}"
-            )
+        check_side(size, self.stride)
 
     def to_json(self) -> str:
         """JSON text that :meth:`from_json` reads."""
@@ -95,6 +90,20 @@ class MonkeyNetConfig:
         """Reads :meth:`to_json`'s text; unknown or missing fields are errors, see :func:`from_plain`."""
         config: MonkeyNetConfig = from_plain(MonkeyNetConfig, parsed(text))
         return config
+
+
+def check_side(size: int, stride: int) -> None:
+    """Refuses a frame side that is no multiple of what networks halve.
+
+    Raises:
+        UserError: naming the nearest that they can.
+    """
+    if size % stride or size < stride:
+        near = max(1, round(size / stride)) * stride
+        raise UserError(
+            f"frame size {size}: expected a multiple of {stride} (what the networks halve), got {size}; "
+            f"the nearest that works is {near}"
+        )
 
 
 def parsed(text: str) -> Any:
@@ -351,7 +360,7 @@ class MonkeyNet(nn.Module):
         Raises:
             UserError: no such file, another format, or another configuration (the first differing field is named).
         """
-        file = Path(path) / MODEL_FILE if kind_of(Path(path)) == "folder" else Path(path)
+        file = model_file(path)
         tensors, header = load_tensors(file)
         try:
             stored = MonkeyNetConfig.from_json(header["config"])
@@ -362,6 +371,11 @@ class MonkeyNet(nn.Module):
         model = built(lambda: MonkeyNet(stored), tensors, str(file))
         load_weights(model, in_float32(tensors), str(file))
         return model.eval()
+
+
+def model_file(path: str | Path) -> Path:
+    """The file of weights that a path means: itself, or the model in a run folder."""
+    return Path(path) / MODEL_FILE if kind_of(Path(path)) == "folder" else Path(path)
 
 
 Module = TypeVar("Module", bound=nn.Module)

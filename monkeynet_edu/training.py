@@ -49,8 +49,27 @@ from monkeynet_edu.run_folder import read_metrics as read_metrics
 SHOWN_LOSSES = ("frame", "deformed", "coverage", "adversarial", "discriminator")  # beside the progress bar
 
 
+class OptimizerSet(ABC):
+    """The optimizers of one model."""
+
+    @abstractmethod
+    def items(self) -> list[tuple[str, torch.optim.Optimizer]]:
+        """Names and optimizers, in the order in which they step."""
+
+    def step(self) -> None:
+        """Steps all of them."""
+        for _, optimizer in self.items():
+            optimizer.step()
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Sets the rate of all of them, times the ``scale`` that a group of weights may have."""
+        for _, optimizer in self.items():
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group.get("scale", 1.0)
+
+
 @dataclass(frozen=True)
-class Optimizers:
+class Optimizers(OptimizerSet):
     """Three Adams: one each for G (with M), Δ and D."""
 
     generator: torch.optim.Optimizer
@@ -68,19 +87,8 @@ class Optimizers:
         return Optimizers(adam(model.generator), adam(model.detector), adam(model.discriminator))
 
     def items(self) -> list[tuple[str, torch.optim.Optimizer]]:
-        """Names and optimizers."""
+        """Names and optimizers: G and Δ step first, then D."""
         return [("generator", self.generator), ("detector", self.detector), ("discriminator", self.discriminator)]
-
-    def step(self) -> None:
-        """Steps G and Δ, then D."""
-        for _, optimizer in self.items():
-            optimizer.step()
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Sets the rate of all three."""
-        for _, optimizer in self.items():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
 
 
 def detect_pair(model: MonkeyNet, source: Tensor, driving: Tensor) -> tuple[Keypoints, Keypoints]:
@@ -355,19 +363,6 @@ class Sampler(Protocol):
         """Batch ``step``, each tensor with one entry an example; what is drawn lies within ``reach`` of its clip."""
 
 
-class OptimizerSet(Protocol):
-    """The optimizers of one model."""
-
-    def items(self) -> list[tuple[str, torch.optim.Optimizer]]:
-        """Names and optimizers, in the order in which they step."""
-
-    def step(self) -> None:
-        """Steps all of them."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Sets the rate of all."""
-
-
 class Result(Protocol):
     """What one step computed, as far as the loop looks at it."""
 
@@ -394,8 +389,8 @@ class Trainable(Protocol):
     """A network that the loop trains: a ``torch.nn.Module`` that knows its configuration and can be saved."""
 
     @property
-    def config(self) -> Any:
-        """See :class:`Configuration`."""
+    def config(self) -> Configuration:
+        """How it is made."""
 
     def save(self, path: Path) -> None:
         """Writes it whole or not at all."""
@@ -427,9 +422,9 @@ class AnyRun(ABC, Generic[Net, Adams, Took]):
     seconds: float = 0.0
 
     @property
-    def config(self) -> Any:
-        """The model's configuration; see :class:`Configuration`."""
-        return self.model.config
+    def config(self) -> Configuration:
+        """The model's configuration."""
+        return cast(Trainable, self.model).config
 
     @abstractmethod
     def sampler(self, clips: Sequence[Clip], device: torch.device) -> Sampler:

@@ -22,8 +22,8 @@ from monkeynet_edu import viz
 from monkeynet_edu.data.pairs import PairSampler
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.errors import UserError
-from monkeynet_edu.model import Device, save_tensors
-from monkeynet_edu.training import AnyRun, Recipe
+from monkeynet_edu.model import Device, check_side, save_tensors
+from monkeynet_edu.training import AnyRun, OptimizerSet, Recipe
 
 FORMAT = "monkeynet_edu rival"
 
@@ -55,12 +55,7 @@ class RivalConfig:
         Raises:
             UserError: naming the nearest that they can.
         """
-        if size % self.stride or size < self.stride:
-            near = max(1, round(size / self.stride)) * self.stride
-            raise UserError(
-                f"frame size {size}: expected a multiple of {self.stride} (what the networks halve), got {size}; "
-                f"the nearest that works is {near}"
-            )
+        check_side(size, self.stride)
 
     def to_json(self) -> str:
         """JSON text, for the header of a file."""
@@ -220,7 +215,7 @@ class WindowSampler:
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-class RivalAdams:
+class RivalAdams(OptimizerSet):
     """A rival's optimizers."""
 
     def __init__(self, named: Mapping[str, torch.optim.Optimizer]) -> None:
@@ -229,17 +224,6 @@ class RivalAdams:
     def items(self) -> list[tuple[str, torch.optim.Optimizer]]:
         """Names and optimizers."""
         return list(self._named.items())
-
-    def step(self) -> None:
-        """Steps all of them."""
-        for optimizer in self._named.values():
-            optimizer.step()
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Sets the rate of all of them, times the ``scale`` that a group of weights may have."""
-        for optimizer in self._named.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("scale", 1.0)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from torch.func import functional_call
 
 from monkeynet_edu import geometry, losses
 from monkeynet_edu.baselines.base import Practice, Rival, RivalConfig, RivalStep
+from monkeynet_edu.baselines.sv2p import gaussian_kl
 from monkeynet_edu.evaluators import PoseEstimator, shipped_pose
 from monkeynet_edu.layers import Hourglass
 from monkeynet_edu.model import Device
@@ -62,11 +63,6 @@ class CMMNetConfig(RivalConfig):
 @lru_cache(maxsize=1)
 def _estimator() -> PoseEstimator:
     return PoseEstimator.load(shipped_pose("mini-nemo")).eval()
-
-
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence (...,) of N(mean, variance) from N(0, 1), summed over the last dimension of both (..., C)."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1)
 
 
 def landmark_maps(landmarks: Tensor, side: int, width: float = 0.07) -> Tensor:

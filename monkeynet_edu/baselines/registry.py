@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from monkeynet_edu import metrics
@@ -17,9 +17,8 @@ from monkeynet_edu.baselines.base import FORMAT, Rival, RivalAdams, RivalConfig,
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.errors import UserError, unknown_name
 from monkeynet_edu.evaluators import Evaluators
-from monkeynet_edu.files import kind_of
 from monkeynet_edu.metrics import Task
-from monkeynet_edu.model import MODEL_FILE, Device, built, from_plain, in_float32, load_tensors, load_weights, parsed
+from monkeynet_edu.model import Device, built, from_plain, in_float32, load_tensors, load_weights, model_file, parsed
 from monkeynet_edu.paths import data_small
 from monkeynet_edu.training import LARGE_MOTIONS, Recipe, sprite_augmentation
 
@@ -143,20 +142,14 @@ def start(name: str, how: Recipe, data: str, device: Device, config: RivalConfig
 
 def is_rival(path: Path) -> bool:
     """Whether a file, or the model of a run folder, says that it holds a rival."""
-    file = path / MODEL_FILE if kind_of(path) == "folder" else path
+    file = model_file(path)
     if file.suffix != ".safetensors" or not file.is_file():
         return False
-    with file.open("rb") as opened:
-        head = opened.read(8)
-        length = int.from_bytes(head, "little")
-        if len(head) < 8 or length > 1 << 20:
-            return False
-        try:
-            header = json.loads(opened.read(length))
-        except (ValueError, RecursionError):
-            return False
-    said = header.get("__metadata__") if isinstance(header, dict) else None
-    return isinstance(said, dict) and said.get("format") == FORMAT
+    try:
+        with safe_open(file, "pt") as opened:
+            return (opened.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError):
+        return False
 
 
 def load(path: str | Path) -> Rival:
@@ -165,7 +158,7 @@ def load(path: str | Path) -> Rival:
     Raises:
         UserError: no such file, no rival, or a damaged one.
     """
-    file = Path(path) / MODEL_FILE if kind_of(Path(path)) == "folder" else Path(path)
+    file = model_file(path)
     tensors, header = load_tensors(file)
     if header.get("format") != FORMAT:
         raise UserError(f"{file}: expected a rival's weights, got another file; rivals are trained with --preset NAME")

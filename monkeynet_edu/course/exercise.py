@@ -313,3 +313,19 @@ def comparison(got: Tensor, expected: Tensor) -> Picture | None:
     from monkeynet_edu.viz import figure_comparison
 
     return figure_comparison(got, expected)
+
+
+def two_ends(came: Any, tried: str) -> tuple[float, float]:
+    """An answer that has to be two numbers, the ends of an interval.
+
+    Raises:
+        Violation: it is something else.
+    """
+    if came is None:
+        raise Violation("Your function returned nothing. Is there a `return`?", tried, "(low, high)", "None")
+    try:
+        low, high = came
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        kind = f"{len(came)} values" if isinstance(came, tuple | list) else type(came).__name__
+        raise Violation("Two numbers have to come back: lower and upper end", tried, "(low, high)", kind) from None

@@ -83,14 +83,16 @@ def film_figures(clip: Clip, film: Tensor) -> dict[str, Counted]:
         ``l1``, ``l1_repeat_source`` and, with truth, the same over moving pixels; and ``l1_published``, the mean over all
         T frames, where the others leave frame 0 out.
     """
-    video = to_tensor(clip.frames)
+    return _film_figures(to_tensor(clip.frames), film, None if clip.truth is None else MotionTruth.of(clip.truth))
+
+
+def _film_figures(video: Tensor, film: Tensor, truth: MotionTruth | None) -> dict[str, Counted]:
     whole = (film.float() - video).abs().mean(dim=1)
     errors = {"l1": whole[1:], "l1_repeat_source": (video[:1] - video[1:]).abs().mean(dim=1)}
     figures = {name: _plain_mean(error) for name, error in errors.items()} | {"l1_published": _plain_mean(whole)}
-    if clip.truth is None:
+    if truth is None:
         return figures
-    moving = MotionTruth.of(clip.truth).moving
-    return figures | {_MOVING[name]: counted_mean(error, moving) for name, error in errors.items()}
+    return figures | {_MOVING[name]: counted_mean(error, truth.moving) for name, error in errors.items()}
 
 
 _MOVING = {"l1": "l1_moving", "l1_repeat_source": "l1_moving_repeat_source", "l1_deformed": "l1_deformed_moving"}
@@ -120,10 +122,10 @@ def pixel_figures(model: MonkeyNet, clip: Clip, made: Animation) -> dict[str, Co
         nothing has moved) but ``l1_published``: the mean over all T frames.
     """
     video = to_tensor(clip.frames)
+    truth = None if clip.truth is None else MotionTruth.of(clip.truth)  # once a clip: it is most of the work
     deformed = (made.deformed[1:].float() - video[1:]).abs().mean(dim=1)
-    figures = film_figures(clip, made.prediction) | {"l1_deformed": _plain_mean(deformed)}
-    if clip.truth is not None:
-        truth = MotionTruth.of(clip.truth)
+    figures = _film_figures(video, made.prediction, truth) | {"l1_deformed": _plain_mean(deformed)}
+    if truth is not None:
         figures["l1_deformed_moving"] = counted_mean(deformed, truth.moving)
         flow = model_flow(model, made.deformation[1:].float(), *video.shape[-2:])
         figures["flow_epe"] = counted_mean((flow - truth.flow).norm(dim=-1), truth.displaced)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect
+from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect, two_ends
 from monkeynet_edu.generator import GeneratorConfig
 from monkeynet_edu.losses import LossWeights
 from monkeynet_edu.model import MonkeyNetConfig, preset
@@ -216,28 +216,16 @@ def _interval_calls() -> Sequence[Call]:
     )
 
 
-def _ends(came: Any, tried: str) -> tuple[float, float]:
-    """The answer, which has to be two numbers."""
-    if came is None:
-        raise Violation("Your function returned nothing. Is there a `return`?", tried, "(low, high)", "None")
-    try:
-        low, high = came
-        return float(low), float(high)
-    except (TypeError, ValueError):
-        kind = f"{len(came)} values" if isinstance(came, tuple | list) else type(came).__name__
-        raise Violation("Two numbers have to come back: lower and upper end", tried, "(low, high)", kind) from None
-
-
 def _observe_interval(f: Function, call: Call) -> Tensor:
     a, b, draws, generator = call.args
     again = torch.Generator().manual_seed(generator.initial_seed())
-    return torch.tensor(_ends(f(a, b, draws, again), call.said), dtype=torch.float64)
+    return torch.tensor(two_ends(f(a, b, draws, again), call.said), dtype=torch.float64)
 
 
 def _interval_by_hand(f: Function) -> None:
     tried = "two clips with the differences 1 and 3, 4000 draws"
     message = "The means of two drawn clips are 1, 2 or 3, and 1 and 3 come up in a quarter of the draws each"
-    got = _ends(f(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 4.0]), 4000, _generator()), tried)
+    got = two_ends(f(torch.tensor([2.0, 7.0]), torch.tensor([1.0, 4.0]), 4000, _generator()), tried)
     expect(torch.tensor(got), [1.0, 3.0], message, tried)
 
 
@@ -245,7 +233,7 @@ def _interval_constant(f: Function) -> None:
     tried = "clips of very different difficulty, all with the difference 0.25"
     b = 40 * torch.rand(12)
     message = "Where every clip has the same difference there is nothing to doubt: both ends are that difference"
-    expect(torch.tensor(_ends(f(b + 0.25, b, 2000, _generator()), tried)), [0.25, 0.25], message, tried)
+    expect(torch.tensor(two_ends(f(b + 0.25, b, 2000, _generator()), tried)), [0.25, 0.25], message, tried)
 
 
 def _interval_binomial(f: Function) -> None:
@@ -254,15 +242,15 @@ def _interval_binomial(f: Function) -> None:
         "The number of ones among 8 drawn clips is a coin thrown 8 times: 1 or fewer in 3.5 % of the draws, 7 or more in "
         "3.5 %; so 2.5 % lie below 1/8 and above 7/8"
     )
-    got = _ends(f(torch.tensor(_EIGHT_A), torch.tensor(_EIGHT_B), DRAWS, _generator(2)), tried)
+    got = two_ends(f(torch.tensor(_EIGHT_A), torch.tensor(_EIGHT_B), DRAWS, _generator(2)), tried)
     expect(torch.tensor(got), [1 / 8, 7 / 8], message, tried)
 
 
 def _interval_mirror(f: Function) -> None:
     a, b = 3 * torch.tensor(_EIGHT_A) + 4, 3 * torch.tensor(_EIGHT_B) + 4.5
     tried = "8 clips, and the same with the two methods exchanged"
-    low, high = _ends(f(a, b, DRAWS, _generator()), tried)
-    back = _ends(f(b, a, DRAWS, _generator()), tried)
+    low, high = two_ends(f(a, b, DRAWS, _generator()), tried)
+    back = two_ends(f(b, a, DRAWS, _generator()), tried)
     message = "The difference is a - b: exchanging the methods changes the sign of both ends, and the ends change places"
     expect(torch.tensor(back), [-high, -low], message, tried)
     expect(torch.tensor((low, high)), [-0.125, 2.125], "8 clips with the differences -0.5 and 2.5, four times each", tried)
@@ -275,7 +263,7 @@ def _interval_many(f: Function) -> None:
     mean, error = float(difference.mean()), float(difference.std()) / 400**0.5
     message = "For many clips the ends come close to the mean ± 1.96 standard errors of the difference"
     tried = "400 clips, normal differences, clips of very different difficulty; 2000 draws"
-    got = torch.tensor(_ends(f(b + difference, b, 2000, _generator()), tried))
+    got = torch.tensor(two_ends(f(b + difference, b, 2000, _generator()), tried))
     expect(got, [mean - 1.96 * error, mean + 1.96 * error], message, tried, tolerance=0.02)
 
 
@@ -283,7 +271,7 @@ def _interval_repeats(f: Function) -> None:
     random = _generator(4)
     a, b = torch.rand(30, generator=random), torch.rand(30, generator=random)
     tried = "30 random clips, twice, with two generators of the same seed"
-    first, second = (torch.tensor(_ends(f(a, b, 300, _generator(5)), tried)) for _ in range(2))
+    first, second = (torch.tensor(two_ends(f(a, b, 300, _generator(5)), tried)) for _ in range(2))
     message = "The generator that you are given decides the draws: the same seed has to give the same interval"
     expect(second, first, message, tried, tolerance=1e-9)
 

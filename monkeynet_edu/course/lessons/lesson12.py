@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from scipy.stats import beta, binomtest
 from torch import Tensor
 
-from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect
+from monkeynet_edu.course.exercise import Call, Exercise, Function, Lesson, Mutant, Property, Violation, expect, two_ends
 
 IMPORTS = """\
 import math
@@ -411,20 +410,8 @@ def _interval_calls() -> Sequence[Call]:
     )
 
 
-def _ends(came: Any, tried: str) -> tuple[float, float]:
-    """The answer, which has to be two numbers."""
-    if came is None:
-        raise Violation("Your function returned nothing. Is there a `return`?", tried, "(low, high)", "None")
-    try:
-        low, high = came
-        return float(low), float(high)
-    except (TypeError, ValueError):
-        kind = f"{len(came)} values" if isinstance(came, tuple | list) else type(came).__name__
-        raise Violation("Two numbers have to come back: lower and upper end", tried, "(low, high)", kind) from None
-
-
 def _observe_interval(f: Function, call: Call) -> Tensor:
-    return torch.tensor(_ends(f(*call.args, **call.kwargs), call.said), dtype=torch.float64)
+    return torch.tensor(two_ends(f(*call.args, **call.kwargs), call.said), dtype=torch.float64)
 
 
 def at_least(wins: int, votes: int, share: float) -> float:
@@ -438,16 +425,16 @@ def _all_and_none(f: Function) -> None:
         tried = f"{votes} of {votes} votes"
         least = 0.025 ** (1 / votes)
         message = "If all votes go one way, the lower end is the share whose n-th power is 2.5 %, and the upper end is 1"
-        expect(torch.tensor(_ends(f(votes, votes), tried)), [least, 1.0], message, tried)
+        expect(torch.tensor(two_ends(f(votes, votes), tried)), [least, 1.0], message, tried)
         message = "If no vote goes one way, the lower end is 0, and the upper end is what the losers lack to 1"
         tried = f"0 of {votes} votes"
-        expect(torch.tensor(_ends(f(0, votes), tried)), [0.0, 1 - least], message, tried)
+        expect(torch.tensor(two_ends(f(0, votes), tried)), [0.0, 1 - least], message, tried)
 
 
 def _tails(f: Function) -> None:
     for wins, votes in ((1, 2), (1, 10), (7, 10), (9, 10), (11, 30)):
         tried = f"{wins} of {votes} votes"
-        low, high = _ends(f(wins, votes), tried)
+        low, high = two_ends(f(wins, votes), tried)
         message = f"At the lower end, {wins} or more of {votes} votes have to have a probability of 2.5 %"
         expect(at_least(wins, votes, low), 0.025, message, tried)
         message = f"At the upper end, {wins} or fewer of {votes} votes have to have a probability of 2.5 %"
@@ -457,8 +444,8 @@ def _tails(f: Function) -> None:
 def _mirror(f: Function) -> None:
     for wins, votes in ((2, 9), (13, 20)):
         tried = f"{wins} of {votes} votes, and {votes - wins} of {votes}"
-        low, high = _ends(f(wins, votes), tried)
-        back = _ends(f(votes - wins, votes), tried)
+        low, high = two_ends(f(wins, votes), tried)
+        back = two_ends(f(votes - wins, votes), tried)
         message = "Who counts the other film's votes gets the same interval, seen from 1"
         expect(torch.tensor(back), [1 - high, 1 - low], message, tried)
 
@@ -466,7 +453,7 @@ def _mirror(f: Function) -> None:
 def _other_levels(f: Function) -> None:
     for level in (0.5, 0.8, 0.99):
         tried = f"4 of 11 votes, level {level}"
-        low, high = _ends(f(4, 11, level), tried)
+        low, high = two_ends(f(4, 11, level), tried)
         message = f"At the lower end, 4 or more of 11 votes have to have the probability (1 - {level}) / 2"
         expect(at_least(4, 11, low), (1 - level) / 2, message, tried)
         message = f"At the upper end, 4 or fewer of 11 votes have to have the probability (1 - {level}) / 2"
@@ -475,7 +462,7 @@ def _other_levels(f: Function) -> None:
 
 def _covers(f: Function) -> None:
     votes = 8
-    ends = [_ends(f(wins, votes), f"{wins} of {votes} votes") for wins in range(votes + 1)]
+    ends = [two_ends(f(wins, votes), f"{wins} of {votes} votes") for wins in range(votes + 1)]
     for share in np.linspace(0.01, 0.99, 99).tolist():
         held = [wins for wins, (low, high) in enumerate(ends) if low <= share <= high]
         chance = math.fsum(math.comb(votes, n) * share**n * (1 - share) ** (votes - n) for n in held)
