@@ -69,6 +69,14 @@ def test_each_side_gets_the_gradients_of_its_own_loss() -> None:
     own, _, _ = model.judge(batch[:, ::2], step.generated)
     expected = torch.autograd.grad(own, judging)
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(got, expected, strict=True))
+    model.train()
+    drawn = [p.grad.clone() for p in drawing]
+    real, noise = batch[:, ::2], torch.randn(2, 3, SMALL.noise, generator=Practice.at(0, 0, 0.0).noise)
+    made = model(real[:, 0], noise)
+    _, others, matching = model.judge(real, made)
+    loss = SMALL.first * (made[:, 0] - real[:, 0]).abs().mean() + others + SMALL.matching * matching
+    expected = torch.autograd.grad(loss, drawing)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(drawn, expected, strict=True))
 
 
 def test_a_judge_learns_to_tell_films_apart_and_a_generator_to_keep_the_first_frame() -> None:
