@@ -32,7 +32,13 @@ from monkeynet_edu.training import AnyRun, Recipe
 
 OURS = "ours"
 DATA = {OURS: "mini-taichi", "x2face": "mini-taichi", "mocogan": "mini-nemo", "cmmnet": "mini-nemo", "sv2p": "mini-bair"}
-FACTORS = (0.5, 1.0, 2.0)
+RATES = {
+    OURS: (4e-4, 8e-4, 1.6e-3),
+    "x2face": (5e-4, 1e-3, 2e-3),
+    "mocogan": (2e-4, 4e-4, 8e-4),
+    "cmmnet": (1e-3, 2e-3, 4e-3),
+    "sv2p": (5e-4, 1e-3, 2e-3),
+}
 STEPS = 100  # of ours; a sixth of the budget short
 SEED, JUDGED, JUDGES = 11, 8_000, 12
 LOG = data_small() / "results" / "rates.json"
@@ -89,23 +95,27 @@ def say_steps(names: Sequence[str], device: Device) -> None:
         print(f"| {name} | {seconds:.3f} | {took[OURS] / seconds:.2f} |")
 
 
+def logged() -> dict[str, Any]:
+    """What was tried so far, by this command or by one that runs beside it: figures by method and rate."""
+    found: dict[str, Any] = json.loads(LOG.read_text("utf-8")) if LOG.is_file() else {}
+    return found
+
+
 def say_rates(names: Sequence[str], device: Device) -> None:
     """Tries three rates of each method, logs each at once, and prints them."""
-    log: dict[str, Any] = json.loads(LOG.read_text("utf-8")) if LOG.is_file() else {}
     for name in names:
         base = begun(name, None, device).recipe
-        for factor in FACTORS:
-            rate = float(f"{base.learning_rate * factor:.3g}")
+        for rate in RATES[name]:
             key = f"{name} {rate:g}"
-            if key not in log:
+            if key not in logged():
                 run = begun(name, replace(base, learning_rate=rate), device)
                 steps = round(STEPS * RIVAL_STEPS.get(name, 1.0))
                 seconds = learned(name, run, steps, device)
                 figure, value = judged(name, run, device)
-                log[key] = {"data": DATA[name], "steps": steps, "figure": figure, "value": round(value, 5)}
                 print(f"{key}: {figure} {value:.4f} after {steps} steps of {seconds:.3f} s", flush=True)
-                LOG.write_text(json.dumps(log, indent=1) + "\n", "utf-8")
-        tried = {key: found for key, found in log.items() if key.split()[0] == name}
+                found = {"data": DATA[name], "steps": steps, "figure": figure, "value": round(value, 5)}
+                LOG.write_text(json.dumps(logged() | {key: found}, indent=1, sort_keys=True) + "\n", "utf-8")
+        tried = {key: found for key, found in logged().items() if key.split()[0] == name}
         print(f"{name}: best {min(tried, key=lambda key: tried[key]['value'])}")
 
 

@@ -143,7 +143,7 @@ METHODS: dict[str, Method] = {
     "sv2p": Method("SV2P", "sv2p"),
 }
 
-RIVAL_STEPS = {"x2face": 5.0, "mocogan": 2.1, "cmmnet": 4.3, "sv2p": 1.2}
+RIVAL_STEPS = {"x2face": 4.0, "mocogan": 1.5, "cmmnet": 3.5, "sv2p": 0.9}
 """Steps of a rival in the time of one of ours, so that all methods of a table learn for equally many minutes: measured by
 ``benchmarks/rivals.py --steps`` on one core (benchmarks/training.md)."""
 
