@@ -25,15 +25,17 @@ from monkeynet_edu import baselines, metrics, training
 from monkeynet_edu.baselines.registry import takes_windows
 from monkeynet_edu.data.sprites import training_clips
 from monkeynet_edu.evaluators import evaluators_for
-from monkeynet_edu.experiments.plans import RIVAL_STEPS, effort, preset_of, shared_recipe
+from monkeynet_edu.experiments.plans import EQUAL_STEPS, MINI, effort, preset_of, shared_recipe
 from monkeynet_edu.model import Device, pick_device, preset
 from monkeynet_edu.paths import data_small
 from monkeynet_edu.training import AnyRun, Recipe
 
 OURS = "ours"
-DATA = {OURS: "mini-taichi", "x2face": "mini-taichi", "mocogan": "mini-nemo", "cmmnet": "mini-nemo", "sv2p": "mini-bair"}
+TAICHI, NEMO, BAIR = "mini-taichi", "mini-nemo", "mini-bair"
+DATA = {OURS: TAICHI, MINI: TAICHI, "x2face": TAICHI, "mocogan": NEMO, "cmmnet": NEMO, "sv2p": BAIR}
 RATES = {
     OURS: (4e-4, 8e-4, 1.6e-3),
+    MINI: (4e-4, 8e-4, 1.6e-3),
     "x2face": (5e-4, 1e-3, 2e-3),
     "mocogan": (2e-4, 4e-4, 8e-4),
     "cmmnet": (1e-3, 2e-3, 4e-3),
@@ -47,35 +49,42 @@ LOG = data_small() / "results" / "rates.json"
 def begun(name: str, how: Recipe | None, device: Device) -> AnyRun[Any, Any, Any]:
     """A training of ours or of a rival; with its own recipe where none is given."""
     data = DATA[name]
+    if name == MINI:
+        return training.start(preset(MINI), how or training.recipe_for(MINI, data, SEED, True), data, device)
     if name == OURS:
         return training.start(preset(preset_of(data)), how or shared_recipe(data, SEED), data, device)
     return baselines.start(name, how or baselines.recipe_for(name, data, SEED, generated=True), data, device)
 
 
 def learned(name: str, run: AnyRun[Any, Any, Any], steps: int, device: Device, few: int | None = None) -> float:
-    """Trains, on ``few`` clips or on as many as a run of a table has; returns the median seconds of a step."""
-    how, whole = effort("short"), name != OURS and takes_windows(name)
+    """Trains, on ``few`` clips or on as many as a run of a table has; returns the typical seconds of a step.
+
+    That is the median; where Δ and M learn alone at first, of each part of the training, weighted by its length.
+    """
+    how, whole = effort("short"), takes_windows(name)
     size = run.config.frame_size
     frames, count = (None, how.predictor_clips) if whole else (how.frames, how.clips)
     sampler = run.sampler(training_clips(DATA[name], SEED, few or count, size, frames), device.device)
     run.model.train()
-    seconds = []
+    seconds: dict[bool, list[float]] = {True: [], False: []}
     for step in tqdm(range(steps), desc=name, leave=False, dynamic_ncols=True):
         batch = sampler.batch(step, run.recipe.reach(step / steps))
         run.optimizers.set_learning_rate(run.recipe.rate(step / steps))
         began = time.process_time()
         run.take(batch, step / steps, device)
-        seconds.append(time.process_time() - began)
+        seconds[run.recipe.moves_first(step / steps)].append(time.process_time() - began)
         run.step += 1
     run.model.eval()
-    return statistics.median(seconds)
+    first = run.recipe.motion_first
+    parts = [(first, seconds[True]), (1 - first, seconds[False])]
+    return sum(share * statistics.median(took) for share, took in parts if share)
 
 
 def judged(name: str, run: AnyRun[Any, Any, Any], device: Device) -> tuple[str, float]:
     """Name and value of the figure by which rates are compared; lower is better."""
     clips = training_clips(DATA[name], JUDGED, JUDGES, run.config.frame_size, None)
     networks = evaluators_for(DATA[name])
-    if name == OURS:
+    if name in (OURS, MINI):
         return "l1_moving", metrics.measure(run.model, clips, device).figures["l1_moving"].value or float("nan")
     task = "reconstruction" if "animate" in run.model.tasks else "prediction"
     found = baselines.measure(run.model, clips, device, task, networks if task == "prediction" else None).figures
@@ -109,7 +118,7 @@ def say_rates(names: Sequence[str], device: Device) -> None:
             key = f"{name} {rate:g}"
             if key not in logged():
                 run = begun(name, replace(base, learning_rate=rate), device)
-                steps = round(STEPS * RIVAL_STEPS.get(name, 1.0))
+                steps = round(STEPS * EQUAL_STEPS.get(name, 1.0))
                 seconds = learned(name, run, steps, device)
                 figure, value = judged(name, run, device)
                 print(f"{key}: {figure} {value:.4f} after {steps} steps of {seconds:.3f} s", flush=True)
@@ -124,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", action="store_true")
     parser.add_argument("--rates", action="store_true")
-    parser.add_argument("--only", nargs="+", default=[OURS, *baselines.RIVALS], choices=[OURS, *baselines.RIVALS])
+    parser.add_argument("--only", nargs="+", default=list(RATES), choices=list(RATES))
     chosen = parser.parse_args()
     if chosen.steps == chosen.rates:
         parser.error("expected either --steps or --rates")

@@ -47,7 +47,7 @@ from monkeynet_edu.experiments import (
     runs,
     variant_config,
 )
-from monkeynet_edu.model import Device, MonkeyNetConfig, plain_mini_config, preset
+from monkeynet_edu.model import Device, MonkeyNetConfig, mini_config, plain_mini_config, preset
 from monkeynet_edu.training import CHECKPOINT_FILE
 
 CPU = Device(torch.device("cpu"), "float32")
@@ -247,6 +247,8 @@ def test_seeds_come_before_rows_so_that_half_a_table_has_every_row() -> None:
 def test_a_rival_has_cells_on_the_data_sets_of_the_paper_alone() -> None:
     what = experiment("table3")
     cells = {(job.variant, job.data) for job in jobs_of(what, choose_methods(what), (0,), effort("short"))}
+    assert {data for variant, data in cells if variant == "mini"} == set(what.data)
+    cells = {cell for cell in cells if cell[0] != "mini"}
     assert cells == {
         ("mocogan", "mini-taichi"),
         ("full", "mini-taichi"),
@@ -260,12 +262,22 @@ def test_a_rival_has_cells_on_the_data_sets_of_the_paper_alone() -> None:
 
 
 def test_rivals_learn_for_equally_many_minutes_and_the_steps_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(plans.RIVAL_STEPS, "x2face", 2.5)
+    monkeypatch.setitem(plans.EQUAL_STEPS, "x2face", 2.5)
     how = effort("short")
     job = find_job(experiment("table1"), "x2face-mini-nemo-seed1", how)
     assert job.steps == 2.5 * how.steps
     assert job.identity()["steps"] == job.steps
     assert job.recipe.seed == 1
+
+
+def test_one_row_of_ours_has_the_preset_mini_with_its_recipe_for_equally_many_minutes() -> None:
+    how = effort("short")
+    job = find_job(experiment("table1"), "mini-mini-bair-seed1", how)
+    assert job.config == mini_config()
+    assert job.recipe == training.recipe_for("mini", "mini-bair", 1, generated=True)
+    assert job.recipe.motion_first > 0 == plans.shared_recipe("mini-bair", 1).motion_first
+    assert job.steps == round(plans.EQUAL_STEPS["mini"] * how.steps) > how.steps
+    assert plans.METHODS["ours"].variant == "full", "the paper's row is the paper's model"
 
 
 def test_a_rival_that_learns_from_windows_gets_whole_clips() -> None:
@@ -403,7 +415,7 @@ def test_a_rival_is_trained_measured_and_not_made_again(
     how = replace(tiny_effort(1), predictor_clips=8)
     job, places = plans.job_of(experiment(table), method, data, 0, how), places_in(tmp_path)
     record = run_job(job, places, CPU)
-    assert record["identity"]["steps"] == job.steps == {"x2face": 5, "cmm-net": 4}[method]  # in the time of one of ours
+    assert record["identity"]["steps"] == job.steps == 4  # in the time of one of ours
     assert record["identity"]["config"] == json.loads(small[job.variant].to_json())
     assert {"l1", "l1_moving", "akd", "aed", "mkr"} <= set(record["per_clip"])
     assert "fid" in record["figures"]

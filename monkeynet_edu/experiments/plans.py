@@ -16,7 +16,7 @@ from monkeynet_edu import baselines
 from monkeynet_edu.baselines.registry import config_of, takes_windows
 from monkeynet_edu.errors import unknown_name
 from monkeynet_edu.keypoints import DetectorConfig
-from monkeynet_edu.model import MonkeyNetConfig, preset
+from monkeynet_edu.model import MonkeyNetConfig, mini_config, preset
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 from monkeynet_edu.prediction import PredictorConfig, PredictorRecipe
 from monkeynet_edu.training import Recipe, recipe_for
@@ -120,6 +120,15 @@ COUNTS: dict[str, Variant] = {f"k{count}": _keypoints(count) for count in KEYPOI
 """The points of the paper's Figure 7."""
 
 
+def _as_mini(config: MonkeyNetConfig) -> MonkeyNetConfig:
+    return mini_config(config.transfer)
+
+
+MINI = "mini"
+OURS_AS_MINI = Variant("Ours, preset mini", "with what taught our small models to move limbs", _as_mini)
+"""Rivals were given what made them work at this size; a row of ours has that, too."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A row of a table.
@@ -137,15 +146,16 @@ METHODS: dict[str, Method] = {
     **{name: Method(variant.title, name) for name, variant in VARIANTS.items()},
     **{name: Method(variant.title, "full" if name == f"k{FULL_COUNT}" else name) for name, variant in COUNTS.items()},
     "ours": Method("Ours", "full"),
+    "ours-mini": Method(OURS_AS_MINI.title, MINI),
     "x2face": Method("X2Face", "x2face"),
     "mocogan": Method("MoCoGAN", "mocogan"),
     "cmm-net": Method("CMM-Net", "cmmnet"),
     "sv2p": Method("SV2P", "sv2p"),
 }
 
-RIVAL_STEPS = {"x2face": 4.0, "mocogan": 1.5, "cmmnet": 3.5, "sv2p": 0.9}
-"""Steps of a rival in the time of one of ours, so that all methods of a table learn for equally many minutes: measured by
-``benchmarks/rivals.py --steps`` on one core (benchmarks/training.md)."""
+EQUAL_STEPS = {MINI: 1.4, "x2face": 4.0, "mocogan": 1.5, "cmmnet": 3.5, "sv2p": 0.9}
+"""Steps of a rival, or of ours with the preset mini, in the time of one of ours, so that all methods of a table learn for
+equally many minutes: measured by ``benchmarks/rivals.py --steps`` on one core in bf16 (benchmarks/training.md)."""
 
 
 def variant(name: str) -> Variant:
@@ -154,7 +164,7 @@ def variant(name: str) -> Variant:
     Raises:
         UserError: unknown name.
     """
-    known = VARIANTS | COUNTS
+    known = VARIANTS | COUNTS | {MINI: OURS_AS_MINI}
     if name not in known:
         raise unknown_name("variant", name, known)
     return known[name]
@@ -194,7 +204,7 @@ class Effort:
 
     Attributes:
         name: of the budget.
-        steps: of training, of ours; a rival takes as many as fit into the same time.
+        steps: of training, of ours; others take as many as fit into the same time (``EQUAL_STEPS``).
         clips: training clips drawn from the seed.
         frames: drawn of each of them.
         seeds: how many, where nothing else is asked for.
@@ -273,14 +283,14 @@ EXPERIMENTS: dict[str, Experiment] = {
             "table1",
             "Table 1 in miniature: reconstruction",
             "reconstruction",
-            ("x2face", "ours"),
+            ("x2face", "ours", "ours-mini"),
             ("mini-taichi", "mini-nemo", "mini-bair"),
         ),
         Experiment(
             "table3",
             "Table 3 in miniature: image to video",
             "prediction",
-            ("mocogan", "cmm-net", "sv2p", "ours"),
+            ("mocogan", "cmm-net", "sv2p", "ours", "ours-mini"),
             ("mini-taichi", "mini-nemo", "mini-bair"),
         ),
     )
@@ -358,12 +368,14 @@ class Job:
         """How it is trained."""
         if self.rival:
             return baselines.recipe_for(self.rival, self.data, self.seed, generated=True)
+        if self.variant == MINI:
+            return recipe_for(MINI, self.data, self.seed, generated=True)
         return shared_recipe(self.data, self.seed)
 
     @property
     def steps(self) -> int:
         """Of training: as many as take the time of ``effort.steps`` of ours."""
-        return max(1, round(self.effort.steps * RIVAL_STEPS[self.rival])) if self.rival else self.effort.steps
+        return max(1, round(self.effort.steps * EQUAL_STEPS.get(self.variant, 1.0)))
 
     @property
     def training_clips(self) -> tuple[int, int | None]:

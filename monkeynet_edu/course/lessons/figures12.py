@@ -30,7 +30,7 @@ from monkeynet_edu.data.video import Frames, to_tensor
 from monkeynet_edu.evaluators import PointDetector
 from monkeynet_edu.experiments import Places, Reproduction
 from monkeynet_edu.experiments.comparison import LABELS
-from monkeynet_edu.experiments.plans import METHODS, RIVAL_STEPS, SHIPPED_BUDGET, preset_of, shared_recipe
+from monkeynet_edu.experiments.plans import EQUAL_STEPS, METHODS, SHIPPED_BUDGET, preset_of, shared_recipe
 from monkeynet_edu.files import kind_of
 from monkeynet_edu.metrics import distances
 from monkeynet_edu.model import Device, preset
@@ -307,8 +307,8 @@ def budgets(found: Reproduction) -> list[str]:
 
 
 def equal_minutes() -> dict[str, float]:
-    """Steps that a rival takes in the time of one of ours in Tables 1 and 3, by title."""
-    return {baselines.title(name): steps for name, steps in RIVAL_STEPS.items()}
+    """Steps that other methods take in the time of one of ours in Tables 1 and 3, by title."""
+    return {method.title: EQUAL_STEPS[method.variant] for method in METHODS.values() if method.variant in EQUAL_STEPS}
 
 
 # ----------------------------------------------------------------------------------------------------------- the study
