@@ -219,7 +219,11 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:  # a file has no right edge at which words must break
+        needed = console.measure(table, options=console.options.update(width=1000)).maximum
+        console.width = max(console.width, needed)
+    console.print(table)
 
 
 def _pick_device(device: str = "auto", precision: Literal["auto", "float32", "bfloat16"] = "auto") -> Device:

@@ -719,6 +719,20 @@ def test_a_table_has_the_figures_the_papers_and_the_note(tmp_path: Path) -> None
     assert page.splitlines()[0].endswith(f"(budget short; {NOTE})")
 
 
+def test_a_table_of_several_data_sets_names_the_one_that_each_line_speaks_of(tmp_path: Path) -> None:
+    what = experiment("table1")
+    for data, akd in (("mini-taichi", [1.0, 2.0, 3.0]), ("mini-nemo", [3.0, 4.0, 5.0])):
+        values = {("x2face", 0): {"akd": akd}, ("ours", 0): {"akd": [2.0, 3.0, 4.0]}}
+        fill(tmp_path, "table1", values, data)
+    found = experiments.report(what, effort("short"), places_in(tmp_path))
+    assert [line.split(":")[0] for line in found.differences] == [
+        f"AKD (px) on {data}, X2Face minus the reference" for data in ("mini-taichi", "mini-nemo")
+    ]
+    ranked = [line for line in found.orders if line.startswith("Ranked")]
+    assert ranked[0].startswith("Ranked by AKD (px) on mini-taichi, best first: X2Face, Ours. Of the paper's 1 order: ")
+    assert ranked[1].startswith("Ranked by AKD (px) on mini-nemo, best first: Ours, X2Face. Of the paper's 1 order: ")
+
+
 def test_the_papers_figures_stand_beside_their_own_kind(tmp_path: Path) -> None:
     figures = {"l1": [0.03, 0.04], "akd": [2.0, 2.0], "akd_l1": [1.5, 1.5], "mkr": [0.1, 0.2], "aed": [0.3, 0.3]}
     values: dict[tuple[str, int], dict[str, list[float | None]]] = {("full", 0): {**figures}}

@@ -112,7 +112,7 @@ def report(what: Experiment, how: Effort, places: Places, methods: Sequence[str]
         _title(what, how, outcomes),
         columns,
         _rows(what, outcomes),
-        [line for found in comparisons.values() for line in _difference_lines(found)],
+        [line for (data, _), found in comparisons.items() for line in _difference_lines(what, data, found)],
         [line for (data, _), found in comparisons.items() for line in _order_lines(what, data, found)],
         _remarks(what, how, outcomes, comparisons, rows),
     )
@@ -178,21 +178,27 @@ def _rows(what: Experiment, outcomes: Sequence[Outcome]) -> list[list[str]]:
 # --------------------------------------------------------------------------------------------------------------- words
 
 
-def _difference_lines(found: Comparison) -> list[str]:
+def _label(what: Experiment, data: str, figure: str) -> str:
+    """A figure's name, with that of the data set where there are several."""
+    return f"{LABELS[figure]} on {data}" if len(what.data) > 1 else LABELS[figure]
+
+
+def _difference_lines(what: Experiment, data: str, found: Comparison) -> list[str]:
     lines = []
     for d in found.differences:
         ends = f"{shown_value(found.figure, d.low)} to {shown_value(found.figure, d.high)}"
         side = "worse" if d.low > 0 else "better" if d.high < 0 else "not told apart"
         lines.append(
-            f"{LABELS[found.figure]}, {METHODS[d.method].title} minus the reference: "
+            f"{_label(what, data, found.figure)}, {METHODS[d.method].title} minus the reference: "
             f"{d.mean:+.4f} ({d.mean * d.percent:+.0f} %), 95 % interval {ends}: {side}."
         )
     return lines
 
 
 def _order_lines(what: Experiment, data: str, found: Comparison) -> list[str]:
-    label = LABELS[found.figure]
-    lines = [f"Ranked by {label}, best first: {', '.join(METHODS[name].title for name in found.ranking)}. {_count(found)}"]
+    label = _label(what, data, found.figure)
+    ranking = ", ".join(METHODS[name].title for name in found.ranking)
+    lines = [f"Ranked by {label}, best first: {ranking}. {_count(found)}".rstrip()]
     for claim in found.claims:
         better, worse = METHODS[claim.better].title, METHODS[claim.worse].title
         lines.append(f"{label}, {better} below {worse}{_paper_pair(what, data, found.figure, claim)}: {claim.words()}.")
@@ -204,7 +210,7 @@ def _count(found: Comparison) -> str:
     kinds = [statistics.decided(claim.share) for claim in found.claims]
     counted = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
     said = ", ".join(f"{n} {'hold' if (kind, n > 1) == ('holds', True) else kind}" for kind, n in counted.items())
-    return f"Of the paper's {len(kinds)} orders: {said}." if kinds else ""
+    return f"Of the paper's {len(kinds)} order{'s' if len(kinds) > 1 else ''}: {said}." if kinds else ""
 
 
 def _paper_pair(what: Experiment, data: str, figure: str, claim: comparison.Claim) -> str:
