@@ -6,6 +6,7 @@ The kill matrix itself is `verify`'s.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def test_the_misconceptions_of_the_lesson_are_among_the_mutants() -> None:
     assert {
         ("embedded-face", "other-order"),
         ("embedded-face", "fields-added"),
+        ("embedded-face", "half-pixel-off"),
         ("cdna", "mirrored"),
         ("cdna", "dark-border"),
         ("clopper-pearson", "wald"),
+        ("clopper-pearson", "wald-cut"),
         ("clopper-pearson", "one-tail"),
     } <= mutants
     assert [e.id for e in LESSON.exercises if e.level == "blank page"] == ["clopper-pearson"]
@@ -119,10 +122,30 @@ def test_the_face_may_be_read_in_any_way(body: str) -> None:
         ("return geometry.warp(source, still + driving_field + embedding_field)", "fields-added"),
         ("return geometry.warp(geometry.warp(source, embedding_field), driving_field)", "no-lattice"),
         ("return geometry.warp(source, still + driving_field)", "source-read"),
+        (
+            "return geometry.warp(source, geometry.compose(still + driving_field, still + embedding_field))",
+            "fields-composed",
+        ),
+        (
+            "for field in (embedding_field, driving_field):\n"
+            "        source = F.grid_sample(source, still + field, align_corners=False)\n    return source",
+            "half-pixel-off",
+        ),
+        (
+            "for field in (embedding_field, driving_field):\n"
+            "        source = F.grid_sample(source, (still + field).clamp(-1, 1), align_corners=True)\n    return source",
+            "border-goes-on",
+        ),
     ],
 )
 def test_slips_of_the_reading_get_their_hints_however_they_are_written(body: str, mutant: str) -> None:
     assert verdict_on("embedded-face", reading(body)).mutant == mutant
+
+
+def test_what_the_border_does_is_said_before_the_library_is_called_upon() -> None:
+    face = "F.grid_sample(source, still + embedding_field, padding_mode='reflection', align_corners=True)"
+    verdict = verdict_on("embedded-face", reading(f"return geometry.warp({face}, still + driving_field)"))
+    assert "Beyond the border there is nothing" in verdict.message
 
 
 def test_the_row_of_four_pixels_by_hand() -> None:
@@ -181,10 +204,30 @@ def test_kernels_may_be_applied_in_any_way(body: str) -> None:
             " for i in range(5) for j in range(5))",
             "mirrored",
         ),
+        (
+            "p = F.pad(frame, (2, 2, 2, 2), mode='reflect').unfold(2, 5, 1).unfold(3, 5, 1)\n"
+            "    return torch.einsum('bcyxij,bkij->bkcyx', p, kernels)",
+            "reflected-border",
+        ),
+        (
+            "p = F.pad(frame, (2, 2, 2, 2), mode='replicate').unfold(2, 5, 1).unfold(3, 5, 1)\n"
+            "    own = kernels.flatten(2)\n    own = (own / own.sum(-1, keepdim=True)).view_as(kernels)\n"
+            "    return torch.einsum('bcyxij,bkij->bkcyx', p, own)",
+            "divided-by-sum",
+        ),
     ],
 )
 def test_slips_of_the_kernels_get_their_hints_however_they_are_written(body: str, mutant: str) -> None:
     assert verdict_on("cdna", kernels_by(body)).mutant == mutant
+
+
+def test_a_picture_is_drawn_that_is_wrong() -> None:
+    body = "return torch.stack([torch.stack([F.conv2d(F.pad(frame[n, c][None, None], (2, 2, 2, 2), mode='replicate'), "
+    body += "kernels[0, :, None])[0] for c in range(c)], dim=1) for n in range(b)])"  # the first frame is right
+    verdict = verdict_on("cdna", kernels_by(body))
+    assert verdict.mutant == "first-for-all"
+    assert verdict.tried.endswith("entry [1, 0, 0] of the result")
+    assert verdict.expected.split(" at ")[0] != verdict.got.split(" at ")[0]
 
 
 # --------------------------------------------------------------------------------------------------- the exact interval
@@ -227,6 +270,8 @@ def test_an_interval_by_bisection_passes() -> None:
     ("ends", "mutant"),
     [
         ("p - 1.96 * (p * (1 - p) / votes) ** 0.5, p + 1.96 * (p * (1 - p) / votes) ** 0.5", "wald"),
+        ("max(0, p - 1.96 * (p * (1 - p) / votes) ** 0.5), min(1, p + 1.96 * (p * (1 - p) / votes) ** 0.5)", "wald-cut"),
+        ("low(wins, (1 - level) / 2), high(wins, 1 - (1 - level) / 2)", "upper-tail-of-more"),
         ("low(wins, 1 - level), high(wins, 1 - level)", "one-tail"),
         ("low(wins, 0.025), high(wins, 0.025)", "always-95"),
         ("1 - high(wins, (1 - level) / 2), 1 - low(wins, (1 - level) / 2)", "losers-share"),
@@ -241,6 +286,13 @@ def test_slips_of_the_interval_get_their_hints_however_they_are_written(ends: st
         f"    return {ends}\n"
     )
     assert verdict_on("clopper-pearson", source).mutant == mutant
+
+
+def test_the_first_study_that_is_tried_is_the_one_by_hand() -> None:
+    verdict = verdict_on("clopper-pearson", "def clopper_pearson(wins, votes, level=0.95):\n    return 0.5, 1.0\n")
+    assert verdict.tried == "10 of 10 votes"
+    assert "p^10 = 2.5 %" in verdict.message
+    assert verdict.expected.startswith("0.6915 ")
 
 
 def test_one_number_is_no_interval() -> None:
@@ -312,7 +364,7 @@ def test_a_step_of_a_rival_is_timed_on_half_a_batch() -> None:
 
 
 def outcome(method: str, data: str, **figures: float) -> Outcome:
-    record = {"identity": {"steps": 7, "recipe": {"batch_size": 4}}, "training_seconds": 90.0}
+    record = {"identity": {"steps": 7, "recipe": {"batch_size": 4}}, "training_seconds": 90.0}  # as far as it is read
     return Outcome(method, data, (0,), {name: [value] for name, value in figures.items()}, {}, (record,))
 
 
@@ -329,7 +381,40 @@ def test_the_winner_of_each_figure_is_named() -> None:
     titles = METHODS["ours"].title, METHODS["x2face"].title
     assert figures12.winners(found) == {"mini-taichi": {"L1": titles[0], "AKD (px)": titles[1]}}
     line = " ".join(figures12.budgets(found)[0].split())
-    assert line == "mini-taichi X2Face 7 steps of 4, 1.5 to 1.5 minutes, seeds 0"
+    assert line == "mini-taichi X2Face 7 steps of 4 pairs, 1.5 to 1.5 minutes, seeds 0"
+    windows = figures12.budgets(made_up(outcome("sv2p", "mini-bair", l1=0.2)))[0]
+    assert "7 steps of  4 windows, " in windows
+
+
+def test_a_table_has_the_papers_figures_below_and_the_still_picture_last() -> None:
+    both = {"l1_repeat_source": 0.3, "akd_repeat_source": 5.0}
+    found = made_up(
+        outcome("x2face", "mini-taichi", l1=0.2, akd=1.0, akd_l1=0.6, **both),
+        outcome("ours-mini", "mini-taichi", l1=0.1, akd=2.0, akd_l1=1.2, **both),
+    )
+    lines = [line.split() for line in figures12.table_lines(found)]
+    assert lines == [
+        ["data", "method", "L1", "AKD", "AKD", "publ."],
+        ["mini-taichi", "X2Face", "0.2000", "1.00", "0.60"],
+        ["paper", "0.0680", "–", "4.50"],  # its AKD is the published form
+        ["Ours,", "preset", "mini", "0.1000", "2.00", "1.20"],  # the paper has no such row
+        ["still", "picture", "0.3000", "5.00", "–"],
+    ]
+
+
+def test_the_rates_that_were_tried_are_said_and_the_best_is_taken() -> None:
+    lines = figures12.tried_rates()
+    assert [line.split()[0] for line in lines] == ["Ours", "X2Face", "MoCoGAN", "CMM-Net", "SV2P"]
+    for line in lines:
+        pairs, taken = line.split("; taken: ")
+        tried = {rate: float(value) for rate, value in re.findall(r"([\d.e-]+): ([\d.]+)", pairs)}
+        assert len(tried) >= 3
+        assert min(tried, key=lambda rate: tried[rate]) == taken
+
+
+def test_shipped_weights_say_what_they_were_given() -> None:
+    assert figures12.given("mini-taichi") == "monkeynet-edu train --data mini-taichi --steps 4000 --seed 0"
+    assert "--preset x2face --steps" in figures12.given("x2face-mini-taichi")
 
 
 # ---------------------------------------------------------------------------------------------------------- the study

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from monkeynet_edu import baselines, experiments, training, viz
 from monkeynet_edu.baselines.registry import takes_windows
@@ -29,12 +31,13 @@ from monkeynet_edu.data.sprites import Clip, training_clips
 from monkeynet_edu.data.video import Frames, to_tensor
 from monkeynet_edu.evaluators import PointDetector
 from monkeynet_edu.experiments import Places, Reproduction
-from monkeynet_edu.experiments.comparison import LABELS
+from monkeynet_edu.experiments.comparison import LABELS, PAPER
 from monkeynet_edu.experiments.plans import EQUAL_STEPS, METHODS, SHIPPED_BUDGET, preset_of, shared_recipe
+from monkeynet_edu.experiments.reports import shown_value
 from monkeynet_edu.files import kind_of
 from monkeynet_edu.metrics import distances
 from monkeynet_edu.model import Device, preset
-from monkeynet_edu.paths import data_small
+from monkeynet_edu.paths import data_small, weights_path
 from monkeynet_edu.viz import Picture
 
 OURS = "monkey-net"
@@ -44,6 +47,18 @@ EVERY = 2  # every second frame of a clip is shown and voted on
 DATA = {"ours": "mini-taichi", "x2face": "mini-taichi", "mocogan": "mini-nemo", "cmmnet": "mini-nemo", "sv2p": "mini-bair"}
 """On what each method's steps are timed: where its shipped weights come from."""
 SMALLER = 2  # steps are timed on half a batch, to spare memory
+
+COLUMNS = {
+    "l1": "L1",
+    "l1_moving": "L1 moving",
+    "akd": "AKD",
+    "akd_l1": "AKD publ.",
+    "mkr": "MKR",
+    "aed": "AED",
+    "fid": "mini-FID",
+}
+"""Figures of the tables, and what stands above them; lower is better in all."""
+_PAPER_NAME = {"akd": "", "akd_l1": "akd"}  # the paper's AKD is the published form
 
 _INK, _ONE, _OTHER = "#1a1a1a", "#0072b2", "#d55e00"
 
@@ -219,6 +234,11 @@ def step_cost(name: str, device: Device, steps: int) -> Cost:
     return Cost(title, learned, statistics.median(seconds[1:]), frames)
 
 
+def step_costs(device: Device, steps: int) -> list[Cost]:
+    """:func:`step_cost` of ours and of every rival, behind a progress bar where it takes long."""
+    return [step_cost(name, device, steps) for name in tqdm(DATA, desc="timing steps", delay=1, leave=False)]
+
+
 def _now(device: Device) -> float:
     """Seconds: of the processor, or on the clock once a graphics card has done all that was asked."""
     if device.device.type == "cpu":
@@ -293,14 +313,36 @@ def winners(found: Reproduction) -> dict[str, dict[str, str]]:
     return best
 
 
+def table_lines(found: Reproduction) -> list[str]:
+    """A table as text: the miniature's figures, below them the paper's, and what the first frame, repeated, would get."""
+    named = {name: title for name, title in COLUMNS.items() if any(math.isfinite(o.mean(name)) for o in found.outcomes)}
+    lines = [f"{'data':12} {'method':18}" + "".join(f"{title:>11}" for title in named.values())]
+    for data in found.what.data:
+        rows = [outcome for outcome in found.outcomes if outcome.data == data]
+        for number, outcome in enumerate(rows):
+            paper = PAPER.get((found.what.name, outcome.method, data), {})
+            lines.append(_line("" if number else data, outcome.title, {name: outcome.mean(name) for name in named}))
+            if paper:
+                printed = {name: paper.get(_PAPER_NAME.get(name, name), math.nan) for name in named}
+                lines.append(_line("", "  paper", printed))
+        if rows:
+            lines.append(_line("", "still picture", {name: rows[0].mean(f"{name}_repeat_source") for name in named}))
+    return lines
+
+
+def _line(data: str, title: str, values: Mapping[str, float]) -> str:
+    return f"{data:12} {title:18}" + "".join(f"{shown_value(name, value):>11}" for name, value in values.items())
+
+
 def budgets(found: Reproduction) -> list[str]:
     """A line for each method and data set: steps, what is in one, minutes, seeds."""
     lines = []
     for outcome in found.outcomes:
         plan = outcome.records[0]["identity"]
         minutes = [record["training_seconds"] / 60 for record in outcome.records]
+        shown = "windows," if takes_windows(METHODS[outcome.method].variant) else "pairs,"
         lines.append(
-            f"{outcome.data:12} {outcome.title:8} {plan['steps']:6} steps of {plan['recipe']['batch_size']:2}, "
+            f"{outcome.data:12} {outcome.title:18} {plan['steps']:5} steps of {plan['recipe']['batch_size']:2} {shown:8} "
             f"{min(minutes):.1f} to {max(minutes):.1f} minutes, seeds {', '.join(map(str, outcome.seeds))}"
         )
     return lines
@@ -309,6 +351,33 @@ def budgets(found: Reproduction) -> list[str]:
 def equal_minutes() -> dict[str, float]:
     """Steps that other methods take in the time of one of ours in Tables 1 and 3, by title."""
     return {method.title: EQUAL_STEPS[method.variant] for method in METHODS.values() if method.variant in EQUAL_STEPS}
+
+
+def tried_rates() -> list[str]:
+    """A line a method: the learning rates that were tried, what came out, and which one the tables take."""
+    found: dict[str, dict[str, Any]] = json.loads((data_small() / "results" / "rates.json").read_text("utf-8"))
+    lines = []
+    for name in [name for name in DATA if any(key.split()[0] == name for key in found)]:
+        tried = {key.split()[1]: came for key, came in found.items() if key.split()[0] == name}
+        title = METHODS["ours"].title if name == "ours" else baselines.title(name)
+        figures = ", ".join(f"{float(rate):g}: {came['value']:.3f}" for rate, came in tried.items())
+        label = LABELS[next(iter(tried.values()))["figure"]]
+        lines.append(f"{title:8} {label:19} {figures}; taken: {_rate(name):g}")
+    return lines
+
+
+def _rate(name: str) -> float:
+    data = DATA[name]
+    made = shared_recipe(data, 0) if name == "ours" else baselines.recipe_for(name, data, 0, generated=True)
+    return made.learning_rate
+
+
+def given(name: str) -> str:
+    """What shipped weights were given, from their card: the command that trained them."""
+    card = weights_path(name).with_suffix(".md").read_text("utf-8")
+    found = re.search(r"`(monkeynet-edu train [^`]*?) --out", card)
+    assert found is not None, name
+    return " ".join(found[1].split())
 
 
 # ----------------------------------------------------------------------------------------------------------- the study
@@ -355,7 +424,9 @@ def ballot(character: Character, place: Path, device: Device) -> Ballot:
     if kind_of(folder) == "nothing":
         pairs = [Pair(number, len(mine) + number) for number in range(len(mine))]
         methods = named_methods(METHOD_NAMES, "mini-taichi", device)
-        build_study([*mine, *theirs], pairs, methods, folder, data="mini-taichi", seed=0, step=EVERY)
+        with tqdm(total=len(pairs), desc="filming pairs", delay=1, leave=False) as bar:
+            films, progress = [*mine, *theirs], lambda *_: bar.update()
+            build_study(films, pairs, methods, folder, data="mini-taichi", seed=0, step=EVERY, progress=progress)
     study = open_study(folder)
     by_name = {clip.name: clip.frames[::EVERY] for clip in mine}
     return Ballot(study, {t.id: by_name[t.source] for t in study.trials if not t.is_check})
@@ -449,7 +520,7 @@ def figure_interval(shares: Mapping[str, tuple[float, float, float]]) -> Picture
     axis.axvline(50, color="0.4", linestyle="--", linewidth=1)
     axis.set_yticks(range(len(shares)), list(shares), fontsize=8)
     axis.set_ylim(len(shares) - 0.5, -0.5)
-    axis.set_xlim(0, 100)
+    axis.set_xlim(0, 102)
     axis.set_xlabel("share of votes (%), 95 % interval; dashed: a coin", fontsize=8)
     axis.tick_params(axis="x", labelsize=7)
     said = "; ".join(f"{name}: {100 * s:.0f} %, {100 * a:.0f} to {100 * b:.0f} %" for name, (s, a, b) in shares.items())

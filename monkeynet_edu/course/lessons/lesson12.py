@@ -28,6 +28,15 @@ from monkeynet_edu.course import study
 from monkeynet_edu.course.lessons import figures12 as figures
 from monkeynet_edu.course.study import statistics"""
 
+
+def _expect_planes(got: Tensor, expected: Tensor, message: str, tried: str) -> None:
+    """Holds pictures (…, H, W) against an oracle one by one, so that the one that is drawn is one that is wrong."""
+    if got.shape != expected.shape:
+        expect(got, expected, message, tried)
+    for entry in itertools.product(*(range(n) for n in expected.shape[:-2])):
+        expect(got[entry], expected[entry], message, f"{tried}; entry {list(entry)} of the result")
+
+
 # ---------------------------------------------------------------------------------------- reading the embedded face
 
 
@@ -76,7 +85,7 @@ def _reads_by_pixels(f: Function) -> None:
         right[b, :, y, x] = source[b, :, y2, x2]
     message = "A pixel of the frame reads the embedded face, and the pixel found there reads the source"
     tried = "a random 5×7 picture; fields that point at whole pixels, drawn for each pixel"
-    expect(f(source, _moves(first), _moves(second)), right, message, tried)
+    _expect_planes(f(source, _moves(first), _moves(second)), right, message, tried)
 
 
 def _driving_field_alone(f: Function) -> None:
@@ -89,6 +98,16 @@ def _driving_field_alone(f: Function) -> None:
     expect(got[..., :5], moved[..., :5], message, "a 4×6 picture, an embedded face that is the source")
     got = f(source, right_neighbour, still)
     expect(got[..., :5], moved[..., :5], message, "a 4×6 picture, a driving field of zeros")
+
+
+def _nothing_beyond(f: Function) -> None:
+    source = torch.rand(1, 3, 4, 6)
+    still, right_neighbour = torch.zeros(1, 4, 6, 2), torch.zeros(1, 4, 6, 2)
+    right_neighbour[..., 0] = 2 / 5  # the last column reads beyond the border
+    message = "Beyond the border there is nothing: who reads there gets 0"
+    for fields, name in (((right_neighbour, still), "embedding"), ((still, right_neighbour), "driving")):
+        tried = f"the last column of a 4×6 picture, the {name} field one pixel to the right"
+        expect(f(source, *fields)[..., 5:], torch.zeros(1, 3, 4, 1), message, tried)
 
 
 def _between_pixels(f: Function) -> None:
@@ -137,13 +156,15 @@ def _read_in_double(source: Tensor, embedding_field: Tensor, driving_field: Tens
     return _read_by_grid_sample(source.double(), *fields).to(source.dtype)
 
 
+_READ = ("source, still + embedding_field", "face, still + driving_field")
+
 READING = Exercise(
     id="embedded-face",
     title="Reading the embedded face",
     target="monkeynet_edu.baselines.x2face:read_embedded_face",
     statement=(
         "Draw X2Face's frame: read the source at the embedding field, which gives the *embedded face*; then read the "
-        "embedded face at the driving field. Both fields are offsets to the lattice."
+        "embedded face at the driving field. Both fields are offsets to the lattice; beyond a border there is nothing (0)."
     ),
     level="stub",
     steps=(
@@ -154,8 +175,8 @@ READING = Exercise(
     hints=(
         "Nothing is painted here. Twice a picture is made by *reading* another one: at every pixel, a field says how far "
         "from here to look. Which picture does the driving field look into?",
-        "`geometry.lattice(height, width)` is (H, W, 2), and a field (B, H, W, 2): they add up to a deformation. "
-        "`geometry.warp(picture, deformation)` reads; source and result are (B, C, H, W).",
+        "`geometry.lattice(height, width, device=source.device)` is (H, W, 2), and a field (B, H, W, 2): they add up to a "
+        "deformation. `geometry.warp(picture, deformation)` reads; source and result are (B, C, H, W).",
         "`face = geometry.warp(source, still + embedding_field)`, then the same with `face` and the other field.",
     ),
     calls=_reading_calls,
@@ -164,6 +185,7 @@ READING = Exercise(
         Property("one-field", "one pixel to the right reads the neighbour on the right", _driving_field_alone),
         Property("pixel-by-pixel", "the frame reads the embedded face, which reads the source", _reads_by_pixels),
         Property("between", "between two pixels lies their mean", _between_pixels),
+        Property("beyond", "beyond the border there is nothing", _nothing_beyond),
     ),
     mutants=(
         Mutant(
@@ -218,6 +240,38 @@ READING = Exercise(
                 ("still + driving_field", "still + driving_field.flip(-1)"),
             ),
         ),
+        Mutant(
+            "half-pixel-off",
+            "-1 and 1 are the outer edges of a picture",
+            "You read by the other convention (`align_corners=False`, PyTorch's default): there -1 and 1 are the outer "
+            "edges of the corner pixels, here their *centres* (lesson 01). `geometry.warp` knows that.",
+            tuple((f"geometry.warp({a})", f"nn.functional.grid_sample({a}, align_corners=False)") for a in _READ),
+        ),
+        Mutant(
+            "border-goes-on",
+            "beyond the border, the border goes on",
+            "Beyond the border you repeat the border. That is how exercise 2 wants it; here there is nothing (0), as "
+            "everywhere that `geometry.warp` reads.",
+            tuple(
+                (
+                    f"geometry.warp({a})",
+                    f'nn.functional.grid_sample({a}, padding_mode="border", align_corners=True)',
+                )
+                for a in _READ
+            ),
+        ),
+        Mutant(
+            "fields-composed",
+            "two readings are one reading at the composed field",
+            "You compose the two fields and read once. At whole pixels that is nearly the same; between them it is not. "
+            "X2Face really makes the embedded face, a picture, and reads that: colours are mixed twice. Read twice.",
+            (
+                (
+                    "geometry.warp(face, still + driving_field)",
+                    "geometry.warp(source, geometry.compose(still + driving_field, still + embedding_field))",
+                ),
+            ),
+        ),
     ),
     alternatives=(_read_by_grid_sample, _read_by_gathering, _read_in_double),
     differentiable=("source", "embedding_field", "driving_field"),
@@ -243,6 +297,7 @@ def _cdna_calls() -> Sequence[Call]:
     return (
         Call("two random 6×9 pictures, four random kernels each", (torch.rand(2, 3, 6, 9), _kernels(2, 4))),
         Call("three random grey 7×5 pictures, two random kernels each", (torch.rand(3, 1, 7, 5), _kernels(3, 2))),
+        Call("a random 5×6 picture, two kernels of half the weight", (torch.rand(1, 3, 5, 6), _kernels(1, 2) / 2)),
     )
 
 
@@ -266,6 +321,21 @@ def _border_goes_on(f: Function) -> None:
     frame = torch.full((1, 3, 6, 7), 0.7)
     message = "A picture of one colour stays so up to its border: beyond the border, the border goes on"
     expect(f(frame, _kernels(1, 3)), torch.full((1, 3, 3, 6, 7), 0.7), message, "a picture of 0.7, three random kernels")
+    frame = torch.rand(1, 3, 6, 7)
+    message = "Beyond the border, the border goes on: who reads there gets the pixel at the border"
+    got = f(frame, _only(2, 4))[:, 0]
+    tried = "the last two columns of a random 6×7 picture, kernels[0, 0, 2, 4] = 1"
+    expect(got[..., -2:], frame[..., -1:].expand(1, 3, 6, 2), message, tried)
+    got = f(frame, _only(0, 2))[:, 0]
+    tried = "the first two rows of a random 6×7 picture, kernels[0, 0, 0, 2] = 1"
+    expect(got[..., :2, :], frame[..., :1, :].expand(1, 3, 2, 7), message, tried)
+
+
+def _taken_as_they_come(f: Function) -> None:
+    frame, kernels = torch.rand(1, 3, 5, 6), _kernels(1, 2)
+    message = "Kernels are taken as they come: half the weight gives half the picture"
+    tried = "a random 5×6 picture, two random kernels, and the same with half the weight"
+    expect(f(frame, kernels / 2), f(frame, kernels) / 2, message, tried)
 
 
 def _loops(frame: Tensor, kernels: Tensor) -> Tensor:
@@ -282,14 +352,16 @@ def _loops(frame: Tensor, kernels: Tensor) -> Tensor:
 def _as_defined(f: Function) -> None:
     frame, kernels = torch.rand(2, 3, 4, 3), _kernels(2, 2)
     message = "Entry [b, k, c] is channel c of frame b under the k-th kernel of frame b"
-    expect(f(frame, kernels), _loops(frame, kernels).float(), message, "two random 4×3 pictures, two random kernels each")
+    tried = "two random 4×3 pictures, two random kernels each"
+    _expect_planes(f(frame, kernels), _loops(frame, kernels).float(), message, tried)
 
 
 def _each_its_own(f: Function) -> None:
     frame, kernels = torch.rand(3, 3, 5, 6), _kernels(3, 4)
     alone = torch.cat([f(frame[b : b + 1], kernels[b : b + 1]) for b in range(3)])
     message = "Each frame of a batch meets its own kernels: together or alone, the same comes out"
-    expect(f(frame, kernels), alone, message, "three random 5×6 pictures with four kernels each, together and one by one")
+    tried = "three random 5×6 pictures with four kernels each, together and one by one"
+    _expect_planes(f(frame, kernels), alone, message, tried)
 
 
 def _cdna_by_unfold(frame: Tensor, kernels: Tensor) -> Tensor:
@@ -341,7 +413,8 @@ CDNA = Exercise(
     properties=(
         Property("middle", "weight in the middle leaves the picture as it is", _middle_stays),
         Property("offsets", "the picture is read where the weight is", _reads_where_the_weight_is),
-        Property("border", "one colour stays one colour, up to the border", _border_goes_on),
+        Property("border", "beyond the border, the border goes on", _border_goes_on),
+        Property("as-they-come", "half the weight gives half the picture", _taken_as_they_come),
         Property("definition", "every number is the sum of its 25 products", _as_defined),
         Property("own-kernels", "each frame meets its own kernels", _each_its_own),
     ),
@@ -352,6 +425,13 @@ CDNA = Exercise(
             "Beyond the border you read zeros: black creeps in from the edges, a little farther in every frame. Let the "
             "border go on instead.",
             (('mode="replicate"', 'mode="constant"'),),
+        ),
+        Mutant(
+            "reflected-border",
+            "beyond a picture there is its mirror image",
+            "Beyond the border you mirror the picture: what leaves it comes back from outside. Let the border's own pixels "
+            "go on instead.",
+            (('mode="replicate"', 'mode="reflect"'),),
         ),
         Mutant(
             "mirrored",
@@ -381,6 +461,18 @@ CDNA = Exercise(
             (("kernels.flatten(0, 1)[:, None]", "kernels.flatten(2).softmax(-1).reshape(-1, 1, 5, 5)"),),
         ),
         Mutant(
+            "divided-by-sum",
+            "to be on the safe side, kernels are divided by their sum",
+            "You divide the kernels by their sum. It is 1 already, so the picture stays the same; but the gradient that "
+            "reaches the kernels becomes another one. Take them as they come.",
+            (
+                (
+                    "kernels.flatten(0, 1)[:, None]",
+                    "(kernels / kernels.sum(dim=(-2, -1), keepdim=True)).flatten(0, 1)[:, None]",
+                ),
+            ),
+        ),
+        Mutant(
             "reshaped-only",
             "reshape puts axes in another order",
             "The shape is right, the numbers are in the wrong places: colours, frames and kernels are mixed up. `reshape` "
@@ -404,8 +496,8 @@ CDNA = Exercise(
 def _interval_calls() -> Sequence[Call]:
     return (
         Call("7 of 10 votes", (7, 10)),
-        Call("no vote of 12", (0, 12)),
-        Call("all of 5 votes, level 0.9", (5, 5), {"level": 0.9}),
+        Call("no vote of 12 (0 or more always happen: at the lower end there is nothing to invert)", (0, 12)),
+        Call("all of 5 votes, level 0.9 (5 or fewer always happen)", (5, 5), {"level": 0.9}),
         Call("1 of 30 votes, level 0.8", (1, 30, 0.8)),
     )
 
@@ -421,12 +513,12 @@ def at_least(wins: int, votes: int, share: float) -> float:
 
 
 def _all_and_none(f: Function) -> None:
-    for votes in (1, 6, 40):
+    for votes in (10, 1, 40):
         tried = f"{votes} of {votes} votes"
         least = 0.025 ** (1 / votes)
-        message = "If all votes go one way, the lower end is the share whose n-th power is 2.5 %, and the upper end is 1"
+        message = f"If all of {votes} votes are wins, the lower end p has p^{votes} = 2.5 %, and the upper end is 1"
         expect(torch.tensor(two_ends(f(votes, votes), tried)), [least, 1.0], message, tried)
-        message = "If no vote goes one way, the lower end is 0, and the upper end is what the losers lack to 1"
+        message = f"If none of {votes} votes is a win, the lower end is 0, and the upper end p has (1 - p)^{votes} = 2.5 %"
         tried = f"0 of {votes} votes"
         expect(torch.tensor(two_ends(f(0, votes), tried)), [0.0, 1 - least], message, tried)
 
@@ -548,6 +640,23 @@ BINOMIAL = Exercise(
             ),
         ),
         Mutant(
+            "wald-cut",
+            "share ± 1.96 standard errors, kept within [0, 1], always holds",
+            "You use the formula for many votes, and cut it off at 0 and 1. With ten of ten its width is 0 all the same: "
+            "certainty out of ten votes. Use the binomial tails themselves.",
+            (
+                (_LOW, "max(0.0, wins / votes - 1.96 * (wins * (votes - wins) / votes**3) ** 0.5)"),
+                (_HIGH, "min(1.0, wins / votes + 1.96 * (wins * (votes - wins) / votes**3) ** 0.5)"),
+            ),
+        ),
+        Mutant(
+            "upper-tail-of-more",
+            "at the upper end, too, it is wins or more that have 2.5 %",
+            "Your upper end is the share at which *more* than your wins have 2.5 %: too small. Asked for is the one "
+            "at which your wins *or fewer* have it. How much do more than your wins have there?",
+            (("betaincinv(wins + 1, votes - wins, 1 - tail)", "betaincinv(wins + 1, votes - wins, tail)"),),
+        ),
+        Mutant(
             "one-curve",
             "both ends are quantiles of one distribution of the share",
             "Both of your ends come from one curve. But they are answers to two questions: at the lower end *wins or "
@@ -578,6 +687,7 @@ BINOMIAL = Exercise(
         ),
     ),
     alternatives=(_by_bisection, _by_scipy, _by_quantiles),
+    survivors={f"constant: low = {_LOW} -> low = -{_LOW}": "minus zero is zero"},
     box="rivals",
 )
 
