@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +99,73 @@ def test_a_batch_is_learned_by_heart() -> None:
         errors.append(float(model.gradients((films,), Practice.at(0, step, 0.4), CPU).losses["frame"]))
         optimizer.step()
     assert sum(errors[-5:]) < 0.5 * sum(errors[:5])
+
+
+Seen = list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, object]]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """What each call of ``next_frame`` got: first frame, frame, z, memory; it answers with a grey of its number."""
+    calls: Seen = []
+
+    def next_frame(self: SV2P, *given: Any) -> tuple[torch.Tensor, str]:
+        first, frame, z, state = given
+        calls.append((first, frame, z, state))
+        weight = self.out.bias.sum()  # type: ignore[union-attr]  # so that there is a gradient
+        return torch.full_like(frame, 0.01 * len(calls)) + 0 * weight + 0 * z.sum(), f"memory {len(calls)}"
+
+    monkeypatch.setattr(SV2P, "next_frame", next_frame)
+    return calls
+
+
+def test_reality_is_fed_at_first_and_the_models_own_frames_from_half_of_the_training(seen: Seen) -> None:
+    films = torch.rand(2, 4, 3, 16, 16)
+    for progress, real in ((0.0, True), (0.5, False), (0.9, False)):
+        seen.clear()
+        loss = a_model().gradients((films,), Practice.at(0, 0, progress), CPU).losses["frame"]
+        assert torch.equal(seen[0][1], films[:, 0])
+        for t in (1, 2):
+            own = torch.full_like(films[:, 0], 0.01 * t)
+            assert torch.allclose(seen[t][1], films[:, t] if real else own)
+        made = torch.tensor([0.01, 0.02, 0.03])[None, :, None, None, None]
+        assert float(loss) == pytest.approx(float((made - films[:, 1:]).square().mean()), rel=1e-5)
+
+
+def test_between_the_ends_some_frames_are_real_and_some_are_not(seen: Seen) -> None:
+    films = torch.rand(64, 4, 3, 16, 16)
+    a_model().gradients((films,), Practice.at(0, 0, 0.25), CPU)
+    real = (seen[1][1] == films[:, 1]).flatten(1).all(dim=1)
+    assert 16 <= int(real.sum()) <= 48
+
+
+def test_memory_and_first_frame_are_handed_on_in_training_and_in_films(seen: Seen) -> None:
+    films = torch.rand(2, 4, 3, 16, 16)
+    a_model().gradients((films,), Practice.at(0, 0, 0.9), CPU)
+    a_model().predict(films[0, 0], 4, CPU)
+    assert [state for *_, state in seen] == [None, "memory 1", "memory 2", None, "memory 4", "memory 5"]
+    assert all(torch.equal(first, films[:, 0]) for first, *_ in seen[:3])
+    assert all(torch.equal(first[0], films[0, 0]) for first, *_ in seen[3:])
+    assert [round(float(frame.mean()), 4) for _, frame, *_ in seen[4:]] == [0.04, 0.05]
+
+
+def test_z_is_drawn_from_the_posterior_and_in_films_from_the_prior(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, many = a_model(), torch.rand(4000, 4, 3, 16, 16)
+    says = torch.tensor([1.0, -2.0, math.log(4), math.log(0.25)])  # means, then logarithms of variances
+    monkeypatch.setattr(model.posterior, "forward", lambda clips: says.expand(len(clips), -1))
+    divergence = float(gaussian_kl(says[:2], says[2:]))
+    for progress, weight in ((0.6, 0.4), (0.9, 1.0)):  # β grows from a half of the training to three quarters
+        seen.clear()
+        step = model.gradients((many,), Practice.at(0, 0, progress), CPU)
+        assert float(step.losses["kl"]) == pytest.approx(weight * SMALL.beta * divergence, rel=1e-4)
+    z = seen[0][2]
+    assert torch.allclose(z.mean(dim=0), says[:2], atol=0.15)
+    assert torch.allclose(z.std(dim=0), torch.tensor([2.0, 0.5]), rtol=0.05)
+    assert all(torch.equal(z, other) for _, _, other, _ in seen), "one z for the whole film"
+    seen.clear()
+    model.predict(many[0, 0], 2, CPU, futures=3000)
+    assert torch.allclose(seen[0][2].mean(dim=0), torch.zeros(2), atol=0.1)
+    assert torch.allclose(seen[0][2].std(dim=0), torch.ones(2), rtol=0.05)
 
 
 def test_films_begin_with_the_picture_and_differ_by_their_seed() -> None:
