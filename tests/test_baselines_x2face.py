@@ -94,6 +94,7 @@ def test_the_source_is_embedded_and_the_driving_frame_drives(monkeypatch: pytest
 
 def test_a_step_compares_the_made_frame_with_the_driving_frame_at_several_sizes() -> None:
     model, source, driving = a_model(), frames(2), torch.rand(2, 3, 32, 32)
+    torch.nn.init.normal_(model.driving.field.weight, std=0.1)
     step = model.gradients((source, driving), Practice.at(0, 0, 0.0), CPU)
     made = model(source, driving)[0]
     sizes = [torch.nn.functional.avg_pool2d(made - driving, 2**i).abs().mean() for i in range(SMALL.scales)]
