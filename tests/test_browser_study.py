@@ -107,7 +107,7 @@ def test_votes_by_key_and_mouse_survive_a_reload_and_a_killed_program(browser: A
     try:
         with running(study, port) as process:
             page.goto(f"http://127.0.0.1:{port}/")
-            assert "random code instead of your name" in desk.view.inner_text()
+            desk.view.get_by_text("random code instead of your name").wait_for()
             shot(desk, "study-consent")
             desk.view.get_by_role("button", name="I agree, begin").click()
             watch_pause_and_replay(desk)

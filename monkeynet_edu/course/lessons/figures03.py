@@ -69,7 +69,7 @@ def _draw_moments(axis: Axes, heatmap: Tensor, title: str) -> str:
         f"the mean lies at ({_two(x)}, {_two(y)}), the strongest pixel at ({_two(px)}, {_two(py)}), "
         f"the half axes are {long:.2f} and {short:.2f}"
     )
-    return said if long - short < 0.005 else f"{said}, the long one turned by {degrees:.0f}° from x towards y"
+    return said if long - short < 0.005 else f"{said}, the long one turned by {round(degrees)}° from x towards y"
 
 
 def _extent(height: int, width: int) -> tuple[float, float, float, float]:
