@@ -143,7 +143,7 @@ class MoCoGAN(Rival):
         return [p for p in self.parameters() if all(p is not judge for judge in judges)], judges
 
     def optimizers(self, rate: float) -> dict[str, torch.optim.Optimizer]:
-        """Adams of the drawing side and of the discriminators, which take steps three times as large."""
+        """Adams of the drawing side and of the discriminators, which take steps half as large again."""
         groups = [{"params": weights, "scale": scale} for weights, scale in zip(self._sides(), (1.0, 1.5), strict=True)]
         adams = [torch.optim.Adam([group], lr=rate, betas=(0.5, 0.999)) for group in groups]
         return dict(zip(("generator", "discriminator"), adams, strict=True))
