@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monkeynet_edu.baselines import Practice
-from monkeynet_edu.baselines.mocogan import MoCoGAN, MoCoGANConfig
+from monkeynet_edu.baselines.mocogan import ImageDiscriminator, MoCoGAN, MoCoGANConfig, VideoDiscriminator
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.model import Device
 
@@ -31,6 +31,15 @@ def test_the_content_code_is_the_same_for_every_frame_and_the_motion_code_is_not
     content, motion = seen.split([SMALL.content, SMALL.motion], dim=-1)
     assert torch.equal(content, content[:, :1].expand_as(content))
     assert not torch.allclose(motion[:, 1:], motion[:, :-1], atol=1e-4)
+    assert not torch.allclose(content[0], content[1], atol=1e-4), "of its picture"
+    assert not torch.allclose(motion[0, 0], motion[1, 0], atol=1e-4), "the first state, too"
+
+
+def test_a_film_is_that_of_its_own_picture_and_noise() -> None:
+    model, first, noise = a_model().eval(), windows()[:, 0], torch.randn(2, 4, SMALL.noise)
+    films = model(first, noise)
+    for i in range(2):
+        assert torch.allclose(films[i : i + 1], model(first[i : i + 1], noise[i : i + 1]), atol=1e-5)
 
 
 def test_noise_of_a_frame_reaches_the_frames_after_it_alone() -> None:
@@ -57,7 +66,64 @@ def test_every_weight_belongs_to_one_side_of_the_game() -> None:
     drawing, judging = model._sides()
     assert {id(p) for p in drawing} | {id(p) for p in judging} == {id(p) for p in model.parameters()}
     assert not {id(p) for p in drawing} & {id(p) for p in judging}
-    assert list(model.optimizers(1e-3)) == ["generator", "discriminator"]
+    judges = [*model.image_judge.parameters(), *model.video_judge.parameters()]
+    assert {id(p) for p in judging} == {id(p) for p in judges}
+    adams = model.optimizers(1e-3)
+    assert list(adams) == ["generator", "discriminator"]
+    held = [[id(p) for p in group["params"]] for adam in adams.values() for group in adam.param_groups]
+    assert held == [[id(p) for p in drawing], [id(p) for p in judging]]
+    assert [group["scale"] for adam in adams.values() for group in adam.param_groups] == [1.0, 1.5]
+
+
+def test_the_judges_losses_are_worked_out_by_hand() -> None:
+    model, seen = a_model(), []
+    real, made = torch.full((2, 5, 3, 4, 4), 0.5), torch.full((2, 5, 3, 4, 4), 0.0)
+    made[:, 0] = 1.0  # one frame of five; the scores say how bright things are
+
+    def still(pictures: torch.Tensor) -> torch.Tensor:
+        seen.append(pictures)
+        return pictures.mean(dim=(1, 2, 3))
+
+    def moving(clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(clips)
+        return clips.mean(dim=(1, 2, 3, 4)), clips
+
+    model.image_judge.forward, model.video_judge.forward = still, moving
+    own, others, matching = model.judge(real, made)
+    # Clips: real ½, generated 1/5. Frames: real ½; one of five generated frames is 1, the others 0.
+    assert float(own) == pytest.approx((0.25 + 0.04) + (0.25 + 1 / 5))
+    assert float(others) == pytest.approx(0.64 + 4 / 5)
+    assert float(matching) == pytest.approx((1 * 0.5 + 4 * 0.5) / 5)
+    assert [tuple(shown.shape) for shown in seen] == [(2, 3, 5, 4, 4)] * 2 + [(10, 3, 4, 4)] * 2
+    assert torch.equal(seen[1][:, :, 0], made[:, 0])
+    assert torch.equal(seen[3][5], made[1, 0])
+
+
+def test_the_clip_judge_also_sees_what_differs_from_the_first_frame() -> None:
+    judge, seen, clips = VideoDiscriminator(4), [], torch.rand(2, 3, 5, 16, 16)
+    judge.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    judge(clips)
+    for t in range(5):
+        assert torch.allclose(seen[0][:, :3, t], 4 * clips[:, :, t] - 2)
+        assert torch.allclose(seen[0][:, 3:, t], 8 * (clips[:, :, t] - clips[:, :, 0]), atol=1e-6)
+
+
+def test_the_judges_first_weights_hand_on_the_whole_signal() -> None:
+    torch.manual_seed(0)
+    for judge in (ImageDiscriminator(16), VideoDiscriminator(16).layers):
+        for layer in judge.modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Conv3d) and layer.weight.numel() > 500:
+                he = (2 / (1 + 0.2**2) / layer.weight[0].numel()) ** 0.5
+                assert float(layer.weight.detach().std()) == pytest.approx(he, rel=0.1)
+
+
+def test_gradients_do_not_pile_up() -> None:
+    model, batch = a_model(), windows()
+    found = []
+    for _ in range(2):
+        model.gradients((batch,), Practice.at(0, 0, 0.0), CPU)
+        found.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(*found, strict=True))
 
 
 def test_each_side_gets_the_gradients_of_its_own_loss() -> None:
@@ -98,6 +164,7 @@ def test_films_begin_with_the_picture_and_frames_between_are_blended() -> None:
     assert torch.equal(films[:, 0], picture.expand(2, -1, -1, -1))
     assert torch.allclose(films[:, 1], (films[:, 0] + films[:, 2]) / 2, atol=1e-6)
     assert not torch.equal(films[0, 1:], films[1, 1:])
+    assert torch.allclose(model.predict(picture, 7, CPU, futures=2, seed=3)[:, :6], films, atol=1e-5)  # as many are drawn
     assert torch.allclose(model.predict(picture, 6, CPU, seed=4)[0], films[1], atol=1e-5)
     assert model.predict(picture, 1, CPU).shape == (1, 1, 3, 16, 16)
 

@@ -42,17 +42,32 @@ def test_a_shift_of_the_face_and_a_shift_back_meet() -> None:
 
 
 def test_the_driving_field_reads_the_face_and_the_embedding_field_the_source() -> None:
-    source = torch.zeros(1, 1, 8, 8)
-    source[0, 0, 2, 3] = 1.0
-    step = 2 / 7
+    source, face, expected = torch.zeros(3, 8, 8).unbind()
+    source[2, 3] = 1.0
     down, right = torch.zeros(1, 8, 8, 2), torch.zeros(1, 8, 8, 2)
-    down[..., 1], right[0, :, :4, 0] = step, step  # the driving field moves the left half alone
-    made = read_embedded_face(source, down, right)
-    face = torch.zeros(8, 8)
-    face[1, 3] = 1.0  # read one row further down: what was in row 2 appears in row 1
-    expected = torch.zeros(8, 8)
-    expected[1, 2] = 1.0  # columns 0 to 3 read one further to the right; column 3 reads column 4
-    assert torch.allclose(made[0, 0], expected, atol=1e-5)
+    down[0, :, 3, 1] = 2 / 7  # column 3 of the face reads one row further down: what was in row 2 appears in row 1
+    face[1, 3] = 1.0
+    right[0, 1, :, 0] = 2 / 7  # row 1 of the frame reads the face one column further to the right
+    expected[1, 2] = 1.0
+    still = torch.zeros(1, 8, 8, 2)
+    assert torch.allclose(read_embedded_face(source[None, None], down, still)[0, 0], face, atol=1e-5)
+    assert torch.allclose(read_embedded_face(source[None, None], down, right)[0, 0], expected, atol=1e-5)
+
+
+def test_the_source_says_where_the_face_reads_it_and_the_driving_frame_where_the_face_is_read() -> None:
+    model, source, driving = a_model().eval(), frames(2), frames(2).flip(0).transpose(-1, -2) * 0.9
+
+    def offsets(picture: torch.Tensor) -> torch.Tensor:
+        return 0.2 * picture[:, :2]  # x from red, y from green
+
+    model.embedding.forward = offsets
+    model.driving.forward = lambda picture: torch.nn.functional.avg_pool2d(offsets(picture), 2).permute(0, 2, 3, 1)
+    made, face = model(source, driving)
+    still = geometry.lattice(32, 32)
+    expected = geometry.warp(source, still + offsets(source).permute(0, 2, 3, 1))
+    assert torch.allclose(face, expected, atol=1e-5)
+    field = geometry.bilinear_deformation(model.driving(driving), 32, 32)
+    assert torch.allclose(made, geometry.warp(expected, still + field), atol=1e-5)
 
 
 def test_a_new_model_moves_nothing() -> None:
@@ -121,6 +136,22 @@ def test_gradients_reach_every_weight_once_both_fields_have_left_zero() -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "conv.bias" not in n)
 
 
+def test_a_step_compares_what_was_drawn_with_the_driving_frame_at_four_sizes() -> None:
+    model, source, driving = a_model(), frames(4), frames(4).flip(0)
+    loss = float(model.gradients((source, driving), Practice.at(0, 0, 0.0), CPU).losses["frame"])
+    sizes = [(source - driving).reshape(4, 3, 32 // s, s, 32 // s, s).mean(dim=(3, 5)).abs().mean() for s in (1, 2, 4, 8)]
+    assert loss == pytest.approx(float(sum(sizes)) / 4, rel=1e-3)  # a new model moves nothing
+    torch.nn.init.normal_(model.driving.field.weight, std=0.1)
+    torch.nn.init.normal_(model.embedding.decoder.conv.weight, std=0.01)
+    step = model.gradients((source, driving), Practice.at(0, 0, 0.0), CPU)
+    made, face = (drawn.detach() for drawn in model(source, driving))
+    wanted = {"source": source, "driving": driving, "embedded face": face, "generated": made}
+    assert list(step.pictures) == list(wanted)
+    assert all(torch.allclose(step.pictures[name], wanted[name], atol=1e-5) for name in wanted)
+    assert torch.equal(step.generated, step.pictures["generated"])
+    assert not torch.allclose(face, made, atol=1e-2)
+
+
 def test_a_batch_is_learned_by_heart() -> None:
     model, batch = a_model(), (frames(2), geometry.warp(frames(2), geometry.lattice(32, 32).expand(2, -1, -1, -1) * 0.8))
     optimizer = model.optimizers(3e-3)["networks"]
@@ -138,6 +169,10 @@ def test_a_clip_drives_a_picture_frame_by_frame() -> None:
     film = model.animate(frames(1)[0], driving, CPU)
     assert film.shape == driving.shape
     assert torch.allclose(film[1:2], model.animate(frames(1)[0], driving[1:2], CPU), atol=1e-5)
+    with torch.no_grad():
+        made, face = model.eval()(frames(1).expand(3, -1, -1, -1), driving)
+    assert torch.allclose(film, made, atol=1e-5)
+    assert not torch.allclose(film, face, atol=1e-2)
 
 
 @pytest.mark.parametrize("change", [{"code": 0}, {"levels": 0}, {"frame_size": 40}])
