@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from monkeynet_edu.experiments import plans, pool, reproduction
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs ``reproduce`` in this process; nothing is trained unless a test says so."""
     monkeypatch.setattr("monkeynet_edu.experiments.reproduction.outdated", lambda *_: None)
+    monkeypatch.setattr(pool.Pool, "_start", lambda _, job: pytest.fail(f"{job.name} is trained"))
     return runner(monkeypatch, capsys, "reproduce")
 
 
@@ -31,6 +33,7 @@ def test_finished_runs_give_the_table_without_training(run: Command, tmp_path: P
     made.fill(tmp_path, "table2", {(m, s): FIGURES for m in experiments.VARIANTS for s in (0, 1)})
     done = run("table2", *where(tmp_path))
     assert done.code == 0
+    assert done.err == ""
     assert made.NOTE in " ".join(done.out.split())
     assert "No F_residual" in done.out
     assert "15 orders: 15 not decided" in " ".join(done.out.split())
@@ -141,8 +144,83 @@ def test_one_run_alone_is_trained_measured_and_marked(
 ) -> None:
     config = made.tiny()
     monkeypatch.setattr(plans, "preset", lambda _: config)
-    monkeypatch.setitem(plans.BUDGETS, "smoke", made.tiny_effort(1))
-    done = run("table2", "--budget", "smoke", "--only", "no_flow-seed1", "--device", "cpu", *where(tmp_path))
+    monkeypatch.setitem(plans.BUDGETS, "cpu", replace(made.tiny_effort(1), name="cpu"))
+    done = run("table2", "--budget", "cpu", "--only", "no_flow-seed1", "--device", "cpu", *where(tmp_path))
     assert done.code == 0
     assert done.out.startswith("no_flow-seed1: l1 ")
-    assert '"note": "smoke: not a result"' in (tmp_path / "results/smoke/table2/no_flow-seed1.json").read_text("utf-8")
+    assert '"note": "smoke: not a result"' in (tmp_path / "results/cpu/table2/no_flow-seed1.json").read_text("utf-8")
+
+
+def test_rows_seeds_and_processes_are_those_asked_for(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {(m, s): FIGURES for m in ("full", "no_flow", "no_source") for s in (0, 1)}
+    made.fill(tmp_path, "table2", values)
+    todo: list[tuple[int, list[str]]] = []
+    monkeypatch.setattr(pool.Pool, "work", lambda self, jobs: todo.append((self.jobs, [job.name for job in jobs])))
+    done = run("table2", "--methods", "full,no_flow", "--seeds", "3", "--jobs", "7", *where(tmp_path))
+    assert done.code == 0
+    assert todo == [(7, ["full-seed2", "no_flow-seed2"])]
+    assert "No F" in done.out
+    assert "No x" not in done.out
+
+
+# ---------------------------------------------------------------------------------------------------- table 4, and all
+
+
+def study_of_two_pairs(folder: Path) -> None:
+    """Where Table 4 is looked for in ``where(folder)``."""
+    (folder / "results" / "table4").mkdir(parents=True)
+    (folder / "results" / "table4" / "pairs-mini-taichi.csv").write_text("source,driving\n0015,0013\n0003,0001\n")
+
+
+def counted_pairs(said: str) -> str:
+    """The second cell of mini-taichi's row in Table 4."""
+    table = said[said.index("Table 4 in miniature") :]
+    line = next(line for line in table.splitlines() if "mini-taichi" in line)
+    return line.replace("│", "|").split("|")[2].strip()
+
+
+def test_table_4_is_read_from_its_folder_and_trains_nothing(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduction, "instruments", None)
+    study_of_two_pairs(tmp_path)
+    done = run("table4", *where(tmp_path))
+    assert done.code == 0
+    assert counted_pairs(done.out) == "2"
+    assert "Nobody has voted yet" in done.out
+    assert counted_pairs(run("table4").out) == "50"
+
+
+def test_all_is_every_experiment_then_table_4_and_a_failure_stops_none(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of_two_pairs(tmp_path)
+    worked: list[set[tuple[str, str]]] = []
+
+    def work(self: pool.Pool, todo: list[plans.Job]) -> None:
+        worked.append({(job.task, job.variant) for job in todo})
+        if len(worked) == 1:
+            self.failed.update({todo[0].name: "error: no room"})
+
+    monkeypatch.setattr(pool.Pool, "work", work)
+    monkeypatch.setattr(reproduction, "instruments", lambda data: {})
+    done = run("all", "--seeds", "1", *where(tmp_path))
+    assert done.code == 1
+    assert "full-seed0" in done.err
+    assert worked == [
+        {("reconstruction", name) for name in experiments.VARIANTS},
+        {("reconstruction", name) for name in ("k1", "k2", "k4", "full", "k20")},
+        {("reconstruction", name) for name in ("x2face", "full", "mini")},
+        {("prediction", name) for name in ("mocogan", "cmmnet", "sv2p", "full", "mini")},
+    ]
+    assert counted_pairs(done.out) == "2"
+
+
+@pytest.mark.parametrize("option", [("--methods", "full"), ("--only", "full-seed0")])
+def test_rows_and_runs_belong_to_one_experiment(run: Command, tmp_path: Path, option: tuple[str, str]) -> None:
+    done = run("all", *option, *where(tmp_path))
+    assert done.code == 2
+    assert done.err.startswith("error: --methods, --only: expected one experiment beside them, got all")
+    assert not list(tmp_path.iterdir())

@@ -23,6 +23,8 @@ from scipy import stats
 from monkeynet_edu import baselines, experiments, training
 from monkeynet_edu.baselines.cmmnet import CMMNetConfig
 from monkeynet_edu.baselines.x2face import X2FaceConfig
+from monkeynet_edu.data.datasets import open_dataset
+from monkeynet_edu.data.sprites import training_clips
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import (
     BUDGETS,
@@ -37,6 +39,7 @@ from monkeynet_edu.experiments import (
     experiment,
     find_job,
     jobs_of,
+    measuring,
     order_stability,
     paired_bootstrap,
     plans,
@@ -261,13 +264,26 @@ def test_a_rival_has_cells_on_the_data_sets_of_the_paper_alone() -> None:
     }
 
 
+def test_table_1_compares_x2face_and_both_rows_of_ours_on_every_data_set() -> None:
+    what = experiment("table1")
+    cells = [(job.variant, job.data) for job in jobs_of(what, choose_methods(what), (0,), effort("short"))]
+    assert cells == [(model, f"mini-{data}") for data in ("taichi", "nemo", "bair") for model in ("x2face", "full", "mini")]
+
+
+def test_a_point_of_figure_7_is_a_model_of_its_own_but_for_the_full_one() -> None:
+    jobs = jobs_of(experiment("fig7"), list(COUNTS), (0,), effort("short"))
+    assert [job.variant for job in jobs] == ["k1", "k2", "k4", "full", "k20"]
+
+
 def test_rivals_learn_for_equally_many_minutes_and_the_steps_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plans.EQUAL_STEPS, "x2face", 2.5)
     how = effort("short")
     job = find_job(experiment("table1"), "x2face-mini-nemo-seed1", how)
     assert job.steps == 2.5 * how.steps
     assert job.identity()["steps"] == job.steps
-    assert job.recipe.seed == 1
+    assert job.recipe == baselines.recipe_for("x2face", "mini-nemo", 1, generated=True)
+    bair = find_job(experiment("table1"), "x2face-mini-bair-seed0", how)
+    assert bair.recipe == baselines.recipe_for("x2face", "mini-bair", 0, generated=True) != replace(job.recipe, seed=0)
 
 
 def test_one_row_of_ours_has_the_preset_mini_with_its_recipe_for_equally_many_minutes() -> None:
@@ -403,25 +419,78 @@ def test_a_record_says_what_was_done_how_and_on_what(small: None, tmp_path: Path
     assert not list(places.record(job).parent.glob(".*"))
 
 
+SMALL_RIVALS = {"x2face": X2FaceConfig(width=2, code=4), "cmmnet": CMMNetConfig(width=2, hidden=4)}
+
+
+@pytest.fixture
+def small_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rivals' runs take seconds, too."""
+    monkeypatch.setattr(plans, "config_of", lambda name: SMALL_RIVALS[name])
+    monkeypatch.setattr(baselines.registry, "config_of", lambda name: SMALL_RIVALS[name])
+
+
 @pytest.mark.parametrize(
     ("table", "method", "data"), [("table1", "x2face", "mini-taichi"), ("table3", "cmm-net", "mini-nemo")]
 )
 def test_a_rival_is_trained_measured_and_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, method: str, data: str
+    small_rivals: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, method: str, data: str
 ) -> None:
-    small = {"x2face": X2FaceConfig(width=2, code=4), "cmmnet": CMMNetConfig(width=2, hidden=4)}
-    monkeypatch.setattr(plans, "config_of", lambda name: small[name])
-    monkeypatch.setattr(baselines.registry, "config_of", lambda name: small[name])
     how = replace(tiny_effort(1), predictor_clips=8)
     job, places = plans.job_of(experiment(table), method, data, 0, how), places_in(tmp_path)
     record = run_job(job, places, CPU)
     assert record["identity"]["steps"] == job.steps == 4  # in the time of one of ours
-    assert record["identity"]["config"] == json.loads(small[job.variant].to_json())
+    assert checkpoint_step(places.run(job)) == 4
+    assert record["identity"]["config"] == json.loads(SMALL_RIVALS[job.variant].to_json())
     assert {"l1", "l1_moving", "akd", "aed", "mkr"} <= set(record["per_clip"])
     assert "fid" in record["figures"]
     assert not {"flow_epe", "landmark_error"} & set(record["figures"])
     monkeypatch.setattr(training, "train", None)
     assert run_job(job, places, CPU) == record
+
+
+def test_a_rival_that_was_cut_short_goes_on_to_the_end_of_its_own_steps(
+    small_rivals: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, places = plans.job_of(experiment("table1"), "x2face", "mini-taichi", 0, tiny_effort(1)), places_in(tmp_path)
+    whole = run_job(job, places_in(tmp_path / "whole"), CPU)
+    taken = baselines.RivalRun.take
+
+    def take(run: baselines.RivalRun, *given: Any) -> baselines.RivalStep:
+        if run.step == 2:
+            raise KeyboardInterrupt
+        return taken(run, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(baselines.RivalRun, "take", take)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job, places, CPU)
+    assert checkpoint_step(places.run(job)) == 2 > job.effort.steps
+    assert compared(run_job(job, places, CPU)) == compared(whole)
+    assert checkpoint_step(places.run(job)) == 4
+
+
+def test_a_run_is_measured_on_shipped_and_unseen_clips_the_same_ones_for_every_seed_and_method() -> None:
+    how = replace(effort("short"), shipped=2, unseen=3)
+    jobs = [find_job(experiment("table1"), f"{name}-mini-nemo-seed{s}", how) for name in ("full", "x2face") for s in (0, 1)]
+    clips = [measuring.measured_clips(job) for job in jobs]
+    assert [clip.name for clip in clips[0]] == ["0000", "0001", "unseen-0000", "unseen-0001", "unseen-0002"]
+    for other in clips[1:]:
+        assert all(a.name == b.name and np.array_equal(a.frames, b.frames) for a, b in zip(clips[0], other, strict=True))
+    shipped = open_dataset("mini-nemo", "test")
+    assert all(np.array_equal(clips[0][i].frames, shipped[i].frames) for i in range(2))
+    learned = {clip.truth.identity for job in jobs[:2] for clip in training_clips("mini-nemo", job.seed, 40, 64, 1)}
+    assert learned.isdisjoint(clip.truth.identity for clip in clips[0])
+
+
+def test_what_can_be_computed_depends_on_the_kind_of_model(
+    small: None, small_rivals: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "_computable", {})
+    table = experiment("table1")
+    jobs = [plans.job_of(table, name, "mini-taichi", 0, tiny_effort(1)) for name in ("ours", "x2face")]
+    found = [measuring.computable(job, CPU) for job in jobs]
+    assert found[0] - found[1] >= {"flow_epe", "l1_deformed", "landmark_error"}
+    assert found[1] >= {"l1", "l1_moving", "akd", "mkr", "aed"}
 
 
 def test_a_finished_run_is_not_made_again_and_one_that_lacks_figures_is_measured_without_training(
@@ -513,6 +582,7 @@ def test_the_prediction_task_trains_a_predictor_once_on_the_model_of_the_reconst
     assert record["task"] == "prediction"
     assert record["identity"]["predictor_config"]["form"] == "single"
     assert {"fid", "aed", "mkr"} <= set(record["figures"])
+    assert "landmark_error" not in record["figures"], "keypoints that are predicted are of another task"
     places.record(job).unlink()
     monkeypatch.setattr(runs, "train_predictor", None)
     assert compared(run_job(job, places, CPU)) == compared(record)
@@ -674,6 +744,19 @@ def test_a_clip_counts_once_however_many_seeds_there_are(tmp_path: Path) -> None
     assert found[0] == found[1]
 
 
+def test_figures_of_several_seeds_are_averaged_clip_by_clip(tmp_path: Path) -> None:
+    values: dict[tuple[str, int], dict[str, list[float | None]]] = {
+        ("full", 0): {"akd": [1.0, 2.0, 3.0]},
+        ("full", 1): {"akd": [3.0, 2.0, 1.0]},  # in the mean 2 on each clip
+        ("no_flow", 0): {"akd": [2.0, 3.0, 4.0]},
+        ("no_flow", 1): {"akd": [6.0, 5.0, 4.0]},  # in the mean 4
+    }
+    what, places = experiment("table2"), fill(tmp_path, "table2", values)
+    came = comparison.compare(what, comparison.gather(what, effort("short"), places, ["full", "no_flow"]), "akd")
+    assert came is not None
+    assert [(d.mean, d.low, d.high, d.percent) for d in came.differences] == [(2, 2, 2, 50)]
+
+
 def test_only_shared_seeds_and_clips_with_figures_are_compared(tmp_path: Path) -> None:
     values: dict[tuple[str, int], dict[str, list[float | None]]] = {
         ("full", 0): {"akd": [1.0, 2.0, 3.0, 4.0]},
@@ -746,6 +829,61 @@ def test_the_papers_figures_stand_beside_their_own_kind(tmp_path: Path) -> None:
     assert any(line.startswith("Not ranked by") for line in found.remarks) is False
 
 
+PRINTED: dict[str, dict[str, tuple[str, str]]] = {  # the paper's tables: data → names of the columns, then rows
+    "table1": {
+        "mini-taichi": ("L1 AKD MKR AED", "X2Face 0.068 4.50 35.7% 0.27 Ours 0.050 2.53 17.4% 0.21"),
+        "mini-nemo": ("L1 AKD AED", "X2Face 0.022 0.47 0.140 Ours 0.017 0.37 0.072"),
+        "mini-bair": ("L1", "X2Face 0.069 Ours 0.025"),
+    },
+    "table2": {
+        "mini-taichi": (
+            "L1 AKD MKR AED",
+            "No_F 0.057 3.11 23.8% 0.24 No_F_residual 0.051 2.81 18.0% 0.22 No_F_coarse 0.052 2.75 19.7% 0.22 "
+            "No_Σ_k 0.054 2.86 20.6% 0.23 No_x 0.051 2.71 19.3% 0.21 Full 0.050 2.53 17.4% 0.21",
+        ),
+    },
+    "table3": {
+        "mini-taichi": ("FID AED MKR", "MoCoGAN 54.83 0.27 46.2% Ours 19.75 0.17 30.3%"),
+        "mini-nemo": ("FID AED", "MoCoGAN 51.50 0.33 CMM-Net 27.27 0.13 Ours 11.97 0.12"),
+        "mini-bair": ("FID", "MoCoGAN 244.00 SV2P 57.90 Ours 23.20"),
+    },
+}
+HEADS = {"L1": "L1", "AKD": "AKD as published (px)", "MKR": "MKR", "AED": "AED", "FID": "mini-FID"}
+
+
+def number(text: str) -> float:
+    """0.357 of ``35.7%`` and of ``35.7 %``."""
+    return float(text.rstrip(" %")) / (100 if "%" in text else 1)
+
+
+def printed(table: str) -> dict[tuple[str, str, str], float]:
+    """Row, data and column → the paper's figure."""
+    found = {}
+    for data, (columns, text) in PRINTED[table].items():
+        heads, words = columns.split(), text.split()
+        for place in range(0, len(words), len(heads) + 1):
+            row, *values = words[place : place + len(heads) + 1]
+            title = row.replace("_", " ", 1)
+            found |= {(title, data, HEADS[head]): number(v) for head, v in zip(heads, values, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("table", list(PRINTED))
+def test_the_papers_figures_stand_in_their_own_cells_and_nowhere_else(tmp_path: Path, table: str) -> None:
+    what = experiment(table)
+    figures: dict[str, list[float | None]] = {n: [1.0, 2.0] for n in comparison.LABELS if n != "l1_moving"}
+    for data in what.data:
+        fill(tmp_path, table, {(m, 0): figures for m in choose_methods(what) if plans.covers(m, data)}, data)
+    came = experiments.report(what, effort("short"), places_in(tmp_path))
+    shown = {}
+    for row in came.rows:
+        cells = dict(zip(came.columns, row, strict=True))
+        where = cells["method"], cells.get("data", what.data[0])
+        shown |= {(*where, name): number(x.split("paper ")[1]) for name, x in cells.items() if "paper " in x}
+    assert shown == pytest.approx(printed(table))
+    assert len(came.rows) == len({outcome.method + outcome.data for outcome in came.outcomes})
+
+
 @pytest.mark.parametrize(
     ("table", "totals"),
     [
@@ -769,6 +907,63 @@ def test_the_papers_ties_are_no_orders_and_figure_7_falls_with_k() -> None:
     assert {("no_residual", "no_source"), ("no_source", "no_residual")}.isdisjoint(orders)
     counts = comparison.paper_orders(experiment("fig7"), "mini-taichi", "akd", list(COUNTS))
     assert counts == [("k2", "k1"), ("k4", "k2"), ("k10", "k4"), ("k20", "k10")]
+
+
+def test_an_interval_says_worse_better_or_that_it_cannot_tell(tmp_path: Path) -> None:
+    akd = {"full": [2.0, 4.0, 6.0], "no_flow": [3.0, 5.0, 7.0], "no_source": [1.0, 3.0, 5.0], "no_coarse": [1.0, 4.0, 8.0]}
+    places = fill(tmp_path, "table2", {(m, 0): {"akd": values} for m, values in akd.items()})
+    found = experiments.report(experiment("table2"), effort("short"), places)
+    assert found.differences == [
+        "AKD (px), No F minus the reference: +1.0000 (+25 %), 95 % interval 1.00 to 1.00: worse.",
+        "AKD (px), No F_coarse minus the reference: +0.3333 (+8 %), 95 % interval -1.00 to 2.00: not told apart.",
+        "AKD (px), No x minus the reference: -1.0000 (-25 %), 95 % interval -1.00 to -1.00: better.",
+    ]
+
+
+def test_films_are_ranked_by_aed_and_what_cannot_be_ranked_is_said(tmp_path: Path) -> None:
+    rows = {("mocogan", 0): {"aed": [0.5, 0.6], "akd": [1.0, 2.0]}, ("ours", 0): {"aed": [0.2, 0.3], "akd": [3.0, 4.0]}}
+    films = experiments.report(experiment("table3"), effort("short"), fill(tmp_path, "table3", rows))
+    assert [line.split(".")[0] for line in films.orders if line.startswith("Ranked")] == [
+        "Ranked by AED on mini-taichi, best first: Ours, MoCoGAN"
+    ]
+    bare = fill(tmp_path, "table2", {(m, 0): {"l1": [0.1, 0.2], "akd": [1.0, 2.0]} for m in ("full", "no_flow")})
+    said = experiments.report(experiment("table2"), effort("short"), bare).remarks
+    assert [line for line in said if "ranked by" in line] == [
+        "Not ranked by L1 of moving pixels: not measured on at least two shared clips."
+    ]
+
+
+def test_the_steps_of_each_method_are_said_where_minutes_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plans.EQUAL_STEPS, "x2face", 2.5)
+    places = fill(tmp_path, "table1", {(m, 0): {"akd": [1.0, 2.0]} for m in ("x2face", "ours")})
+    said = experiments.report(experiment("table1"), effort("short"), places).remarks
+    assert said[0].startswith("2 runs of equal minutes (X2Face 1500 steps; Ours 600 steps), 1 minutes")
+    alike = fill(tmp_path, "table2", {(m, 0): {"akd": [1.0, 2.0]} for m in ("full", "no_flow")})
+    assert experiments.report(experiment("table2"), effort("short"), alike).remarks[0].startswith("2 runs of 600 steps, 1 ")
+
+
+def test_a_picture_of_several_data_sets_says_the_figures_and_differences_of_each_and_the_papers(tmp_path: Path) -> None:
+    for data, rival, ours in (("mini-taichi", [2.0, 4.0], [1.0, 2.0]), ("mini-nemo", [3.0, 3.0], [2.0, 2.0])):
+        fill(tmp_path, "table1", {("x2face", 0): {"akd": rival}, ("ours", 0): {"akd": ours}}, data)
+    alt = experiments.report(experiment("table1"), effort("short"), places_in(tmp_path)).picture().alt
+    # Differences of 1 and 2 px, of 1.5; the paper: 4.50 against 2.53 (4.50 / 2.53 = 1.78), and 0.47 against 0.37 (1.27).
+    assert "mini-taichi: AKD (px): X2Face 3, Ours 1.5. Against Ours: X2Face +100 % (+67 to +133), paper +78 %." in alt
+    assert "mini-nemo: AKD (px): X2Face 3, Ours 2. Against Ours: X2Face +50 % (+50 to +50), paper +27 %." in alt
+
+
+def test_a_picture_of_films_shows_fid_first(tmp_path: Path) -> None:
+    rows = {(m, 0): {"aed": [0.5, 0.6], "fid": [fid, fid]} for m, fid in (("mocogan", 40.0), ("ours", 20.0))}
+    alt = experiments.report(experiment("table3"), effort("short"), fill(tmp_path, "table3", rows)).picture().alt
+    assert "mini-taichi: mini-FID: MoCoGAN 40, Ours 20. mini-taichi: AED: MoCoGAN 0.55, Ours 0.55." in alt
+
+
+def test_every_seed_is_a_dot_and_the_mean_a_line(tmp_path: Path) -> None:
+    figure = experiments.report(experiment("table2"), effort("short"), simple(tmp_path)).picture().figure
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    dots = sorted(float(line.get_xdata()[0]) for line in lines if line.get_marker() != "None")
+    means = [float(line.get_xdata()[0]) for line in lines if line.get_marker() == "None"]
+    assert dots == [1.5, 2.0, 2.5, 3.0, 3.0, 4.0]  # no_source, full and no_flow with seeds 0 and 1
+    assert means == [2.5, 3.5, 2.0]  # in the rows' order: full, no_flow, no_source
 
 
 def png_text(path: Path) -> str:

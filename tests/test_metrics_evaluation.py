@@ -365,6 +365,22 @@ def test_films_of_anybody_have_the_figures_of_a_model_that_made_the_same(model: 
         assert mine == {name: figure for name, figure in other.items() if name not in own}
 
 
+def test_the_figures_of_a_film_are_worked_out_by_hand() -> None:
+    black = measure_films(torch.zeros_like, [dots(4, truth=False)], CPU).figures
+    # Of 3 · 16 · 16 numbers three are 1, in each frame; two dots move, so a frame differs from the first in four numbers.
+    assert black["l1"].value == pytest.approx(3 / 768)
+    assert black["l1_repeat_source"].value == pytest.approx(4 / 768)
+    assert black["l1_published"].value == pytest.approx(3 / 768)
+    assert (black["l1"].frames, black["l1_published"].frames) == (3, 4)
+
+    def white_at_first(video: Tensor) -> Tensor:
+        return torch.cat([torch.ones_like(video[:1]), video[1:]])
+
+    found = measure_films(white_at_first, [dots(4, truth=False)], CPU).figures
+    assert (found["l1"].value, found["l1_published"].value) == (0, pytest.approx(765 / 768 / 4))
+    assert found["l1_repeat_source"].value == pytest.approx(4 / 768), "the source is the clip's own first frame"
+
+
 def test_films_of_a_prediction_are_compared_over_32_frames(model: MonkeyNet) -> None:
     seen = []
     measure_films(lambda video: (seen.append(len(video)), video)[1], [dots(40, step=0)], CPU, "prediction")
