@@ -25,8 +25,8 @@ from monkeynet_edu import baselines, metrics, training
 from monkeynet_edu.baselines.registry import takes_windows
 from monkeynet_edu.data.sprites import training_clips
 from monkeynet_edu.evaluators import evaluators_for
-from monkeynet_edu.experiments.plans import EQUAL_STEPS, MINI, effort, preset_of, shared_recipe
-from monkeynet_edu.model import Device, pick_device, preset
+from monkeynet_edu.experiments.plans import EQUAL_STEPS, METHODS, MINI, effort, shared_recipe, variant_config
+from monkeynet_edu.model import Device, pick_device
 from monkeynet_edu.paths import data_small
 from monkeynet_edu.training import AnyRun, Recipe
 
@@ -49,10 +49,9 @@ LOG = data_small() / "results" / "rates.json"
 def begun(name: str, how: Recipe | None, device: Device) -> AnyRun[Any, Any, Any]:
     """A training of ours or of a rival; with its own recipe where none is given."""
     data = DATA[name]
-    if name == MINI:
-        return training.start(preset(MINI), how or training.recipe_for(MINI, data, SEED, True), data, device)
-    if name == OURS:
-        return training.start(preset(preset_of(data)), how or shared_recipe(data, SEED), data, device)
+    if name in (OURS, MINI):
+        variant = METHODS[OURS].variant if name == OURS else MINI
+        return training.start(variant_config(variant, data), how or shared_recipe(data, SEED, variant), data, device)
     return baselines.start(name, how or baselines.recipe_for(name, data, SEED, generated=True), data, device)
 
 

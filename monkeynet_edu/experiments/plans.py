@@ -16,7 +16,7 @@ from monkeynet_edu import baselines
 from monkeynet_edu.baselines.registry import config_of, takes_windows
 from monkeynet_edu.errors import unknown_name
 from monkeynet_edu.keypoints import DetectorConfig
-from monkeynet_edu.model import MonkeyNetConfig, mini_config, preset
+from monkeynet_edu.model import MonkeyNetConfig, preset
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 from monkeynet_edu.prediction import PredictorConfig, PredictorRecipe
 from monkeynet_edu.training import Recipe, recipe_for
@@ -120,13 +120,9 @@ COUNTS: dict[str, Variant] = {f"k{count}": _keypoints(count) for count in KEYPOI
 """The points of the paper's Figure 7."""
 
 
-def _as_mini(config: MonkeyNetConfig) -> MonkeyNetConfig:
-    return mini_config(config.transfer)
-
-
 MINI = "mini"
-OURS_AS_MINI = Variant("Ours, preset mini", "with what taught our small models to move limbs", _as_mini)
-"""Rivals were given what made them work at this size; a row of ours has that, too."""
+OURS_AS_MINI = Variant("Ours, preset mini", "with what taught our small models to move limbs", _full)
+"""Rivals were given what made them work at this size; a row of ours has that, too: the preset of that name."""
 
 
 @dataclass(frozen=True)
@@ -176,17 +172,23 @@ def variant_config(name: str, data: str = "mini-taichi") -> MonkeyNetConfig:
     Raises:
         UserError: unknown variant.
     """
-    return variant(name).change(preset(preset_of(data)))
+    return variant(name).change(preset(preset_of(data, name)))
 
 
-def preset_of(data: str) -> str:
-    """The preset that a miniature is trained with: the paper's losses, since the paper's tables are what is compared."""
-    return "mini-plain-absolute" if data == "mini-mgif" else "mini-plain"
+def preset_of(data: str, variant: str = "full") -> str:
+    """The preset that a miniature is trained with: the paper's losses, since the paper's tables are what is compared.
+
+    Args:
+        data: miniature.
+        variant: whose row it is; ``mini`` alone has a preset of its own.
+    """
+    name = MINI if variant == MINI else "mini-plain"
+    return f"{name}-absolute" if data == "mini-mgif" else name
 
 
-def shared_recipe(data: str, seed: int) -> Recipe:
-    """How every variant is trained on a data set: all alike, so that only the configuration differs."""
-    return recipe_for(preset_of(data), data, seed, generated=True)
+def shared_recipe(data: str, seed: int, variant: str = "full") -> Recipe:
+    """How every variant of a preset is trained on a data set: all alike, so that only the configuration differs."""
+    return recipe_for(preset_of(data, variant), data, seed, generated=True)
 
 
 def covers(method: str, data: str) -> bool:
@@ -368,9 +370,7 @@ class Job:
         """How it is trained."""
         if self.rival:
             return baselines.recipe_for(self.rival, self.data, self.seed, generated=True)
-        if self.variant == MINI:
-            return recipe_for(MINI, self.data, self.seed, generated=True)
-        return shared_recipe(self.data, self.seed)
+        return shared_recipe(self.data, self.seed, self.variant)
 
     @property
     def steps(self) -> int:

@@ -155,7 +155,7 @@ def _shown(outcomes: Sequence[Outcome]) -> list[str]:
     return [name for name in LABELS if any(math.isfinite(o.mean(name)) for o in outcomes)]
 
 
-def _beside(name: str) -> str:
+def paper_name(name: str) -> str:
     """The paper's figure that stands beside ours: its AKD is the published form."""
     return {"akd_l1": "akd"}.get(name, name if name != "akd" else "")
 
@@ -169,8 +169,8 @@ def _rows(what: Experiment, outcomes: Sequence[Outcome]) -> list[list[str]]:
         row = [outcome.title, *([outcome.data] if len(what.data) > 1 else [])]
         for name in names:
             cell = shown_value(name, outcome.mean(name))
-            paper = printed.get(_beside(name))
-            row.append(cell if paper is None else f"{cell}\npaper {_paper_value(_beside(name), paper)}")
+            paper = printed.get(paper_name(name))
+            row.append(cell if paper is None else f"{cell}\npaper {_paper_value(paper_name(name), paper)}")
         rows.append([*row, ", ".join(map(str, outcome.seeds))])
     return rows
 

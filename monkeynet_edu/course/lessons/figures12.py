@@ -33,7 +33,7 @@ from monkeynet_edu.evaluators import PointDetector
 from monkeynet_edu.experiments import Places, Reproduction
 from monkeynet_edu.experiments.comparison import LABELS, PAPER
 from monkeynet_edu.experiments.plans import EQUAL_STEPS, METHODS, SHIPPED_BUDGET, preset_of, shared_recipe
-from monkeynet_edu.experiments.reports import shown_value
+from monkeynet_edu.experiments.reports import paper_name, shown_value
 from monkeynet_edu.files import kind_of
 from monkeynet_edu.metrics import distances
 from monkeynet_edu.model import Device, preset
@@ -58,7 +58,6 @@ COLUMNS = {
     "fid": "mini-FID",
 }
 """Figures of the tables, and what stands above them; lower is better in all."""
-_PAPER_NAME = {"akd": "", "akd_l1": "akd"}  # the paper's AKD is the published form
 
 _INK, _ONE, _OTHER = "#1a1a1a", "#0072b2", "#d55e00"
 
@@ -323,7 +322,7 @@ def table_lines(found: Reproduction) -> list[str]:
             paper = PAPER.get((found.what.name, outcome.method, data), {})
             lines.append(_line("" if number else data, outcome.title, {name: outcome.mean(name) for name in named}))
             if paper:
-                printed = {name: paper.get(_PAPER_NAME.get(name, name), math.nan) for name in named}
+                printed = {name: paper.get(paper_name(name), math.nan) for name in named}
                 lines.append(_line("", "  paper", printed))
         if rows:
             lines.append(_line("", "still picture", {name: rows[0].mean(f"{name}_repeat_source") for name in named}))
