@@ -987,6 +987,24 @@ def test_every_label_of_a_picture_lies_inside_it(tmp_path: Path) -> None:
             assert box.y1 <= height + 1
 
 
+@pytest.mark.parametrize("table", ["table1", "table2", "table3"])
+def test_no_key_of_a_shipped_tables_differences_covers_what_is_drawn(table: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    places = Places(ROOT / "data_small" / "results", Path("runs"))
+    figure = experiments.report(experiment(table), effort("short"), places).picture().figure
+    FigureCanvasAgg(figure).draw()
+    looked = 0
+    for axis in [axis for axis in figure.axes if " against " in axis.get_xlabel()]:
+        key = axis.get_legend().get_window_extent().padded(4)  # a dot is wider than its place
+        for line in [line for line in axis.lines if len(line.get_xdata()) and line.get_linestyle() != "--"]:
+            points = axis.transData.transform(np.stack(line.get_data(), axis=1).astype(float))
+            ends = np.linspace(points[0], points[-1], 20)
+            looked += 1
+            assert not any(key.contains(x, y) for x, y in ends), (axis.get_xlabel(), line.get_data())
+    assert looked > 4
+
+
 # ------------------------------------------------------------------------------------------------------------- shipped
 
 

@@ -118,6 +118,16 @@ def _name_rows(axis: Axes, titles: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
+def _legend_in_row(axis: Axes, row: int, rows: int) -> None:
+    """A legend in the reference's row, where nothing is drawn but the line at 0, on the side with more room."""
+    left, right = axis.get_xlim()
+    height = 1 - (row + 0.5) / rows
+    if right > -left:
+        axis.legend(fontsize=7, loc="center right", bbox_to_anchor=(1.0, height))
+    else:
+        axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(0.0, height))
+
+
 def _differences(axis: Axes, what: Experiment, data: str, own: Sequence[Outcome], found: Comparison) -> str:
     """Differences in per cent of the reference's mean, with intervals; the paper's as hollow diamonds."""
     reference = reference_of(what, [o.method for o in own])
@@ -147,7 +157,7 @@ def _differences(axis: Axes, what: Experiment, data: str, own: Sequence[Outcome]
     if base is not None:
         axis.plot([], [], "D", color=_PAPER_INK, markerfacecolor="none", label=f"the paper's {theirs_label}")
     axis.plot([], [], "o-", color=_INK, label="in miniature")
-    axis.legend(fontsize=7, loc="best")
+    _legend_in_row(axis, [outcome.method for outcome in own].index(reference), len(own))
     return f"Against {METHODS[reference].title}: " + ", ".join(words)
 
 
