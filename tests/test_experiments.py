@@ -20,7 +20,7 @@ import pytest
 import torch
 from scipy import stats
 
-from monkeynet_edu import baselines, experiments, training
+from monkeynet_edu import baselines, experiments, metrics, training
 from monkeynet_edu.baselines.cmmnet import CMMNetConfig
 from monkeynet_edu.baselines.x2face import X2FaceConfig
 from monkeynet_edu.data.datasets import open_dataset
@@ -51,6 +51,7 @@ from monkeynet_edu.experiments import (
     variant_config,
 )
 from monkeynet_edu.model import Device, MonkeyNetConfig, mini_config, plain_mini_config, preset
+from monkeynet_edu.prediction import Predictor
 from monkeynet_edu.training import CHECKPOINT_FILE
 
 CPU = Device(torch.device("cpu"), "float32")
@@ -578,7 +579,15 @@ def test_the_prediction_task_trains_a_predictor_once_on_the_model_of_the_reconst
     run_job(tiny_job(1, "ours", table="table1"), places, CPU)
     monkeypatch.setattr(training, "train", None)
     job = tiny_job(1, "ours", table="table3")
+    asked, real = [], metrics.measure
+
+    def noting(*given: Any) -> metrics.Evaluation:
+        asked.append((given[3], type(given[5])))
+        return real(*given)
+
+    monkeypatch.setattr(metrics, "measure", noting)
     record = run_job(job, places, CPU)
+    assert asked == [("prediction", Predictor)]
     assert record["task"] == "prediction"
     assert record["identity"]["predictor_config"]["form"] == "single"
     assert {"fid", "aed", "mkr"} <= set(record["figures"])
