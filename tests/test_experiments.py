@@ -731,7 +731,8 @@ def test_a_comparison_has_the_differences_ranking_and_orders_that_the_figures_ha
 def test_notes_among_the_figures_of_a_record_are_no_figures(tmp_path: Path) -> None:
     job = plans.job_of(experiment("table2"), "full", "mini-taichi", 0, effort("short"))
     record = made_up(job, {"akd": [1.0, 2.0]})
-    record["figures"] |= {"notes": ["fid: features of one network"], "fid": None}
+    words = {"notes": ["fid: features of one network"], "not_measurable": {"fid": "too few frames"}}
+    record["figures"] |= {**words, "fid": None}
     places = places_in(tmp_path)
     records.write_json(places.record(job), record)
     (outcome,) = comparison.gather(experiment("table2"), effort("short"), places, ["full"])

@@ -13,7 +13,7 @@ from torch import Tensor
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments import statistics
 from monkeynet_edu.experiments.plans import COUNTS, METHODS, Effort, Experiment, Task, covers, job_of
-from monkeynet_edu.experiments.records import Places, Values, read_record
+from monkeynet_edu.experiments.records import Places, Values, is_words, read_record
 
 RANKED_BY: dict[Task, tuple[str, ...]] = {"reconstruction": ("akd", "l1_moving"), "prediction": ("aed",)}
 """Figures by which methods are ranked; those that the records lack are passed over, which is said."""
@@ -129,8 +129,8 @@ def _seeds_of(what: Experiment, how: Effort, places: Places, method: str, data: 
 
 def _outcome(method: str, data: str, found: dict[int, Values]) -> Outcome:
     records = tuple(found.values())
-    said = records[0]["figures"]  # numbers, None where one could not be computed, and the notes of ``evaluate``
-    names = [n for n in said if not isinstance(said[n], list) and all(n in r["figures"] for r in records)]
+    said = records[0]["figures"]  # numbers, None where one could not be computed, and the words of ``evaluate``
+    names = [n for n in said if not is_words(said[n]) and all(n in r["figures"] for r in records)]
     figures = {n: [_number(r["figures"][n]) for r in records] for n in names}
     single = [n for n in records[0]["per_clip"] if all(n in r["per_clip"] for r in records)]
     per_clip = {

@@ -151,12 +151,18 @@ def _wrong_field(record: Values) -> str | None:
         if not isinstance(record[name], kind):
             return f"{name} as {type(record[name]).__name__}"
     for name, value in figures.items():
-        if not (_is_figure(value) or (isinstance(value, list) and all(isinstance(note, str) for note in value))):
+        if not (_is_figure(value) or is_words(value)):
             return f"no number as {name}"
     for name, values in per_clip.items():
         if not isinstance(values, list) or len(values) != len(clips) or not all(map(_is_figure, values)):
             return f"no number for each of {len(clips)} clips as {name}"
     return None
+
+
+def is_words(value: Any) -> bool:
+    """Whether an entry of the figures is no figure: notes, or the reason in words for each figure that is missing."""
+    words = value.values() if isinstance(value, dict) else value
+    return isinstance(value, list | dict) and all(isinstance(word, str) for word in words)
 
 
 def _is_figure(value: Any) -> bool:
