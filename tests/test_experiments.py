@@ -494,6 +494,12 @@ def test_what_can_be_computed_depends_on_the_kind_of_model(
     assert found[1] >= {"l1", "l1_moving", "akd", "mkr", "aed"}
 
 
+@pytest.mark.parametrize("budget", list(BUDGETS))
+def test_every_run_of_every_budget_has_clips_for_a_batch(budget: str) -> None:
+    for job in all_jobs(budget):
+        assert job.training_clips[0] >= job.recipe.batch_size, job.name
+
+
 def test_a_finished_run_is_not_made_again_and_one_that_lacks_figures_is_measured_without_training(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

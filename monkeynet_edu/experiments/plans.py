@@ -234,7 +234,7 @@ class Effort:
 
 
 BUDGETS: dict[str, Effort] = {
-    "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 4, 4, 4, 5.0, SMOKE_NOTE),
+    "smoke": Effort("smoke", 4, 16, 4, 1, 2, 0, 4, 8, 4, 5.0, SMOKE_NOTE),
     # 0.45 s a step on two quiet cores (mini, 16 pairs, bf16): 4.5 and 12 minutes.
     "short": Effort("short", 600, 1000, 12, 2, 20, 20, 100, 300, 600),
     "cpu": Effort("cpu", 1600, 1000, 12, 2, 20, 20, 100, 300, 600),
