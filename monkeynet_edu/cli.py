@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from monkeynet_edu.metrics import Evaluation
     from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig
     from monkeynet_edu.prediction import Predictor
-    from monkeynet_edu.training import AnyRun, Budget, Recipe, Report
+    from monkeynet_edu.training import AnyRun, Budget, Learns, Recipe, Report
 
 Fit = Literal["crop", "pad"]
 SplitName = Literal["train", "test", "all"]
@@ -130,6 +130,10 @@ Epochs = Annotated[
 ResumeFlag = Annotated[bool, typer.Option("--resume", help="Go on where the run folder's checkpoint stopped.")]
 InitOption = Annotated[
     str | None, typer.Option("--init", help="Start from trained weights (as --model elsewhere).", metavar="MODEL")
+]
+LearnOption = Annotated[
+    Literal["all", "drawing"],
+    typer.Option("--learn", help="Everything, or the drawing (G, D) of a model whose motion is good already: with --init."),
 ]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Pairs in a step.", show_default="the preset's")]
 SizeOption = Annotated[int | None, typer.Option("--size", help="Side of the frames.", show_default="the preset's")]
@@ -374,7 +378,7 @@ def _training_config(data: str, preset: str | None, size: int | None) -> tuple[s
     return name, config
 
 
-def _recipe(name: str, data: str, seed: int, batch_size: int | None) -> Recipe:
+def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Learns = "all") -> Recipe:
     """How a preset or a rival is trained."""
     from dataclasses import replace
 
@@ -384,7 +388,19 @@ def _recipe(name: str, data: str, seed: int, batch_size: int | None) -> Recipe:
 
     known = baselines.recipe_for if name in baselines.RIVALS else recipe_for
     recipe = known(name, data, seed, data in MINIATURES)
+    if learn == "drawing":
+        recipe = replace(recipe, learns="drawing", motion_first=0.0, first_reach=1.0)
     return recipe if batch_size is None else replace(recipe, batch_size=_positive("--batch-size", batch_size))
+
+
+def _check_learn(learn: Learns, name: str, init: str | None, resume: bool) -> None:
+    """Refuses to let a motion network rest that nobody has trained, or that is none."""
+    from monkeynet_edu.baselines.registry import RIVALS
+
+    if learn == "drawing" and name in RIVALS:
+        raise UserError(f"--learn drawing: expected a preset of Monkey-Net, got {name}, which has no motion; drop it")
+    if learn == "drawing" and init is None and not resume:
+        raise UserError("--learn drawing: expected --init MODEL, whose motion is kept, got none; name a trained model")
 
 
 def _started(
@@ -522,6 +538,7 @@ def train(
     seed: SeedOption = 0,
     resume: ResumeFlag = False,
     init: InitOption = None,
+    learn: LearnOption = "all",
     batch_size: BatchSize = None,
     size: SizeOption = None,
     fit: FitOption = "crop",
@@ -545,7 +562,8 @@ def train(
         fault = None if plant is None else plant_of(plant)
         _check_budget(steps, minutes, epochs)
         name, config = _training_config(data, preset, size)
-        recipe = _recipe(name, data, seed, batch_size)
+        _check_learn(learn, name, init, resume)
+        recipe = _recipe(name, data, seed, batch_size, learn)
         processes.check_batch(recipe.batch_size)
         title = data if data in MINIATURES else expanded(data).resolve().name
         out = out or Path("runs") / title
@@ -557,12 +575,13 @@ def train(
             say(f"planted fault {plant}: {fault.said}")
         _prepare_run(run, out, resume, init)
         drawn = "windows" if takes_windows(name) else "pairs"
+        rest = ", the drawing alone" if learn == "drawing" else ""
         shared = f", shared by {processes.count} processes" if processes.count > 1 else ""
         say(
             f"{name} on {len(clips)} clips of {title}, "
             f"frames {config.frame_size}x{config.frame_size} ({fit} where they differ), "
             f"{budget.steps or budget.minutes} {'steps' if budget.steps else 'minutes'} of {recipe.batch_size} {drawn}"
-            f"{shared}, {where.device}, {where.precision}"
+            f"{rest}{shared}, {where.device}, {where.precision}"
         )
         report = run_training(run, clips, budget, out, where, None, None, processes)
     if not processes.first:

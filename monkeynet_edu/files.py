@@ -20,6 +20,7 @@ from monkeynet_edu.errors import UserError
 Kind = Literal["file", "folder", "nothing", "other"]
 
 CHECKSUMS = "checksums.sha256"
+LATER = "later"  # marks fields of a configuration that files of earlier versions do not have
 LARGEST_TEXT = 64 * 2**20
 _ANEW = "copy it again, or, if it was changed on purpose, write the checksums anew: monkeynet-edu data checksums {folder}"
 _CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from monkeynet_edu import geometry, motion
+from monkeynet_edu.files import LATER
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.layers import Decoder, Encoder, ResidualBlock, as_convolutions_read, gradient_as_read
 from monkeynet_edu.motion import EmbeddingConfig, Motion, MotionConfig, MotionNetwork
 
 Resize = Literal["nearest", "bilinear"]
+Draws = Literal["whole", "change"]
+_BLACK = 1 / 512  # half a grey level: where colours are taken for no darker than that, and for no lighter than 1 less it
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class GeneratorConfig:
         embedding: keypoint heatmaps appended to every level, or None for none.
         motion: configuration of M, or None for no flow at all (the paper's ablation "No F").
         resize: how the deformation is brought to the size of a level: ``nearest`` (published) or ``bilinear``.
+        draws: what the last layer gives: the ``whole`` frame (published), or the ``change`` of the deformed frame; see
+            :meth:`Generator.draw`.
     """
 
     width: int = 32
@@ -37,9 +42,12 @@ class GeneratorConfig:
     embedding: EmbeddingConfig | None = field(default_factory=EmbeddingConfig)
     motion: MotionConfig | None = field(default_factory=MotionConfig)
     resize: Resize = "nearest"
+    draws: Draws = field(default="whole", metadata={LATER: True})
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        if self.draws not in ("whole", "change"):
+            raise ValueError(f"GeneratorConfig.draws: expected 'whole' or 'change', got {self.draws!r}")
         if self.resize not in ("nearest", "bilinear"):
             raise ValueError(f"GeneratorConfig.resize: expected 'nearest' or 'bilinear', got {self.resize!r}")
 
@@ -114,6 +122,9 @@ class Generator(nn.Module):
         width = self.video_decoder.out_channels
         self.refinement_module = nn.Sequential(*(ResidualBlock(width) for _ in range(config.refinement_blocks)))
         self.last = nn.Conv2d(width, channels, 1)
+        if config.draws == "change":
+            nn.init.zeros_(self.last.weight)
+            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def estimate_motion(self, image: Tensor, source: Keypoints, driving: Keypoints) -> Motion:
         """Runs M, or stays still where the configuration has none."""
@@ -134,6 +145,22 @@ class Generator(nn.Module):
         shown = motion.movement_embedding(image, source, driving, self.config.embedding, "none")
         return assemble(levels, as_convolutions_read(shown))
 
+    def draw(self, levels: list[Tensor], deformed: Tensor) -> Tensor:
+        """Decodes what is deformed and assembled into a frame (B, C, H, W) in [0, 1], of the type of ``deformed``.
+
+        The last layer gives three numbers a pixel, and a sigmoid makes colours of them. Where the configuration says
+        ``change``, they are added to the number that the sigmoid turns into the colour of the deformed frame. An untrained
+        last layer is zero there, so G begins with the deformed frame and learns what has to be different.
+
+        Args:
+            levels: from :func:`assemble`.
+            deformed: (B, C, H, W), the source image deformed: level 0 before it is assembled.
+        """
+        out: Tensor = self.last(self.refinement_module(self.video_decoder(levels))).to(deformed.dtype)
+        if self.config.draws == "change":
+            out = out + torch.logit(deformed, eps=_BLACK)
+        return torch.sigmoid(out)
+
     def forward(
         self, image: Tensor, source: Keypoints, driving: Keypoints, encoded: list[Tensor] | None = None
     ) -> Generated:
@@ -152,5 +179,4 @@ class Generator(nn.Module):
         levels = deform_levels(levels, found.deformation, self.config.resize)
         deformed = levels[0]
         levels = self.append_keypoints([as_convolutions_read(level) for level in levels], image, source, driving)
-        out = self.last(self.refinement_module(self.video_decoder(levels)))
-        return Generated(torch.sigmoid(out.to(source.mean.dtype)), deformed, found)
+        return Generated(self.draw(levels, deformed), deformed, found)

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from monkeynet_edu import keypoints as kp
+from monkeynet_edu.files import LATER
 from monkeynet_edu.keypoints import Keypoints
 
-LATER = "later"  # marks fields that files of earlier versions do not have
 COVERAGE_WIDTH = 0.08  # standard deviation of a keypoint's disc, in [-1, 1] units: 2.5 pixels of 64
 COVERAGE_SIZE = 32  # side of the pictures on which coverage is measured
 

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from monkeynet_edu.discriminator import Discriminator, DiscriminatorConfig
 from monkeynet_edu.errors import UserError, unknown_name
-from monkeynet_edu.files import check_digests, check_file, kind_of, partial_name
+from monkeynet_edu.files import LATER, check_digests, check_file, kind_of, partial_name
 from monkeynet_edu.generator import Generated, Generator, GeneratorConfig
 from monkeynet_edu.keypoints import DetectorConfig, KeypointDetector, Keypoints, Normalisation
-from monkeynet_edu.losses import LATER, LossWeights
+from monkeynet_edu.losses import LossWeights
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 
 MODEL_FILE = "model.safetensors"
@@ -123,7 +123,7 @@ _DEPTHS = ("levels", "blocks", "layers", "refinement_blocks", "group_blocks")
 def from_plain(kind: Any, value: Any, name: str = "configuration") -> Any:
     """Builds (nested, optional) frozen dataclasses from JSON values, each field checked; lists become tuples.
 
-    Fields that files of earlier versions lack (``losses.LATER``) take their defaults where they are missing.
+    Fields that files of earlier versions lack (``files.LATER``) take their defaults where they are missing.
 
     Args:
         kind: a dataclass, or the type of a field.
@@ -253,6 +253,8 @@ def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> Monke
       overlooked them, and no part ever followed its keypoint.
     - A loss of coverage (weight 2, :func:`losses.coverage`): keypoints have to lie where frames differ, so they find arms.
     - The deformed frame is compared at four sizes, 64 to 8 pixels.
+    - G draws what has to change in the deformed frame, not the whole of it (``GeneratorConfig.draws``): what stands still
+      stays as it was, and arms keep their colours.
 
     Its training: Δ and M learn alone first (``Recipe.motion_first``), at a rate of 2e-3.
     """
@@ -267,7 +269,7 @@ def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> Monke
     motion = replace(drawn.motion, embedding=bright(drawn.motion.embedding))
     return replace(
         plain,
-        generator=replace(drawn, embedding=bright(drawn.embedding), motion=motion),
+        generator=replace(drawn, embedding=bright(drawn.embedding), motion=motion, draws="change"),
         discriminator=replace(judged, embedding=bright(judged.embedding)),
         losses=replace(plain.losses, deformed_scales=4, coverage=2.0),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +136,7 @@ def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device:
         terms["coverage"] = weights.coverage * losses.coverage(source, driving, kp_source, kp_driving)
     judge = weights.discriminator * losses.discriminator_adversarial(real[-1], fake[-1])
     judged = list(model.discriminator.parameters())
-    learners = [*model.generator.parameters(), *model.detector.parameters()]
+    learners = [p for p in (*model.generator.parameters(), *model.detector.parameters()) if p.requires_grad]
     for parameter in (*judged, *learners):
         parameter.grad = None
     torch.autograd.backward(judge, inputs=judged, retain_graph=True)
@@ -186,6 +186,13 @@ def compute_motion_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, 
     return StepResult(said, Generated(deformed, deformed, found), (kp_source.detach(), kp_driving.detach()))
 
 
+def rest_motion(model: MonkeyNet) -> None:
+    """Lets Δ and M rest: no gradients, and the statistics of batch norm that they have; G and D go on learning."""
+    for part in (model.detector, model.generator.dense_motion_module):
+        if part is not None:
+            part.eval().requires_grad_(False)
+
+
 def motion_step(
     model: MonkeyNet, optimizers: Optimizers, source: Tensor, driving: Tensor, device: Device
 ) -> StepResult:
@@ -210,6 +217,9 @@ def cosine_rate(highest: float, progress: float) -> float:
     return highest * (0.02 + 0.98 * wave)
 
 
+Learns = Literal["all", "drawing"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained.
@@ -227,6 +237,8 @@ class Recipe:
             warp finds no gradient towards the right place.
         motion_first: share of the training in which Δ and M learn alone (:func:`motion_step`); 0 (published): none.
         motion_rate: learning rate at the start of that share; the schedule runs once in it, and once in the rest.
+        learns: ``all``, or ``drawing``: G and D alone, while Δ and M rest (:func:`rest_motion`); for a model whose motion
+            is good, and whose pictures are to become better or to suit other clips.
 
     Raises:
         UserError: a value is out of its range.
@@ -242,6 +254,7 @@ class Recipe:
     first_reach: float = 1.0
     motion_first: float = 0.0
     motion_rate: float = 2e-3
+    learns: Learns = "all"
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -257,8 +270,13 @@ class Recipe:
         for name in ("learning_rate", "motion_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"recipe {name}: expected more than 0, got {getattr(self, name)}; try 2e-4")
-        if self.schedule not in ("milestone", "cosine"):
-            raise unknown_name("schedule", self.schedule, ("milestone", "cosine"))
+        for name, known in (("schedule", ("milestone", "cosine")), ("learns", get_args(Learns))):
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+        if self.learns == "drawing" and self.motion_first:
+            raise UserError(
+                f"recipe motion_first: expected 0 where G and D learn alone, got {self.motion_first}; choose one of the two"
+            )
 
     def moves_first(self, progress: float) -> bool:
         """Whether Δ and M still learn alone when a share ``progress`` of the training is done."""
@@ -503,6 +521,8 @@ class Run(AnyRun[MonkeyNet, Optimizers, StepResult]):
     def take(self, batch: tuple[Tensor, ...], progress: float, device: Device) -> StepResult:
         """A motion step in the recipe's first share, a whole one after it."""
         source, driving = batch
+        if self.recipe.learns == "drawing":
+            rest_motion(self.model)
         step = motion_step if self.recipe.moves_first(progress) else training_step
         return step(self.model, self.optimizers, source, driving, device)
 

@@ -24,7 +24,7 @@ UNEVEN = np.cumsum([0, *[0.04] * 20, *[0.1] * 15, *[0.02] * 30]).tolist()
 
 
 def walking_dot(count: int, height: int = 32, width: int = 32) -> Frames:
-    """A bright dot that walks over a gradient. At sides that are no multiples of 16, libx264 writes other bytes now and then."""
+    """A bright dot that walks over a gradient. At sides other than 16n libx264 writes other bytes now and then."""
     frames = np.zeros((count, height, width, 3), np.uint8)
     frames[..., 0] = np.linspace(0, 90, width, dtype=np.uint8)
     for t in range(count):

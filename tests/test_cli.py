@@ -196,6 +196,18 @@ def test_init_starts_from_trained_weights(
         assert torch.equal(started[0][name], value), name
 
 
+def test_learn_drawing_keeps_the_motion_of_the_weights_given(run: Command, place: Path, weights: Path) -> None:
+    done = run(*train("--steps", "2", "--out", "r", "--init", weights, "--learn", "drawing"))
+    assert done.code == 0
+    assert "the drawing alone" in done.err
+    assert run(*train("--steps", "3", "--out", "r", "--learn", "drawing", "--resume")).code == 0
+    before, after = (MonkeyNet.load(path).state_dict() for path in (weights, place / "r"))
+    same = {name for name, value in before.items() if torch.equal(value, after[name])}
+    motion = {name for name in before if name.startswith(("detector.", "generator.dense_motion_module."))}
+    assert motion <= same
+    assert "generator.last.weight" not in same
+
+
 def test_ctrl_c_in_a_training_keeps_what_was_reached_and_exits_with_130(
     run: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +255,8 @@ def test_ctrl_c_elsewhere_exits_with_130(run: Command, place: Path, monkeypatch:
         (["--resume"], ["checkpoint"]),
         (["--device", "abacus"], ["abacus"]),
         (["--init", "none.safetensors"], ["none.safetensors"]),
+        (["--learn", "drawing"], ["--learn drawing", "--init MODEL"]),
+        (["--learn", "drawing", "--preset", "x2face"], ["--learn drawing", "preset of Monkey-Net", "x2face"]),
         (["--out", "film.mp4/run"], ["film.mp4"]),
     ],
     ids=lambda value: "-".join(value) if value[0].startswith("-") else "",

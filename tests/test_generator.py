@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -134,6 +136,55 @@ def test_the_prediction_is_the_sigmoid_of_the_last_convolution() -> None:
     assert model.last.bias is not None
     nn.init.zeros_(model.last.bias)
     assert (model(picture(1, 3, 8, 8), keypoints(1, 0), keypoints(1, 1)).prediction == 0.5).all()
+
+
+def assembled(model: Generator) -> list[Tensor]:
+    """What the decoder reads of a picture that does not move."""
+    source, points = picture(1, 3, 8, 8), keypoints(1, 0)
+    return model.append_keypoints(model.appearance_encoder(source), source, points, points)
+
+
+def test_an_untrained_generator_that_draws_changes_draws_the_deformed_frame() -> None:
+    drawn = build(draws="change")(picture(2, 3, 8, 12), keypoints(2, 0), keypoints(2, 1))
+    torch.testing.assert_close(drawn.prediction, drawn.deformed, atol=1 / 500, rtol=0)
+    assert not torch.allclose(build()(picture(2, 3, 8, 12), keypoints(2, 0), keypoints(2, 1)).prediction, drawn.deformed)
+
+
+@pytest.mark.parametrize(
+    ("colour", "drawn"),
+    # sigmoid(log 3 + log(c / (1 - c))) = 3c / (1 + 2c); black counts as 1/512, white as 511/512
+    [(0.5, 3 / 4), (0.25, 1 / 2), (0.0, 3 / 514), (1.0, 1533 / 1534), (-0.1, 3 / 514)],
+)
+def test_a_change_is_added_to_what_the_sigmoid_makes_the_colour_of(colour: float, drawn: float) -> None:
+    model = build(draws="change")
+    assert model.last.bias is not None
+    nn.init.constant_(model.last.bias, math.log(3))
+    levels = assembled(model)
+    made = model.draw(levels, torch.full((1, 3, 8, 8), colour))
+    torch.testing.assert_close(made, torch.full_like(made, drawn))
+
+
+def test_a_change_of_black_and_white_has_a_gradient() -> None:
+    model = build(draws="change")
+    levels = assembled(model)
+    model.draw(levels, torch.ones(1, 3, 8, 8)).sum().backward()
+    assert model.last.weight.grad is not None
+    assert model.last.weight.grad.abs().max() > 0
+
+
+def test_the_change_of_a_frame_keeps_the_precision_of_the_frame() -> None:
+    model = build(draws="change").double()
+    source = picture(1, 3, 8, 8).double()
+    drawn = model(source, keypoints(1, 0, torch.float64), keypoints(1, 1, torch.float64))
+    assert drawn.prediction.dtype == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        half = build(draws="change")(picture(1, 3, 8, 8), keypoints(1, 0), keypoints(1, 1))
+    torch.testing.assert_close(half.prediction, half.deformed, atol=1 / 500, rtol=0)  # bf16 is off by up to 1/512 itself
+
+
+def test_an_unknown_way_of_drawing_is_refused() -> None:
+    with pytest.raises(ValueError, match="'half'"):
+        small(draws="half")
 
 
 def test_gradients_reach_the_keypoints_of_both_frames() -> None:

@@ -356,6 +356,58 @@ def test_a_run_stopped_among_its_motion_steps_and_resumed_equals_the_uninterrupt
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+def trained_motion(run: Run) -> dict[str, torch.Tensor]:
+    """Copies of everything that Δ and M hold, statistics included."""
+    parts = ("detector.", "generator.dense_motion_module.")
+    return {name: value.clone() for name, value in run.model.state_dict().items() if name.startswith(parts)}
+
+
+def test_where_the_drawing_alone_learns_keypoints_and_motion_stay_bit_for_bit(tmp_path: Path):
+    run = new_run(dataclasses.replace(HOW, learns="drawing"), MOVING)
+    before, motion = {name: value.clone() for name, value in run.model.state_dict().items()}, trained_motion(run)
+    train(run, discs(), Budget(steps=3), tmp_path / "run", CPU, Pace(log=1, preview=1, checkpoint=0))
+    assert_same_bits(trained_motion(run), motion)
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in ("generator.appearance_encoder", "generator.video_decoder", "generator.last", "discriminator"):
+        assert any(name.startswith(part) for name in changed), part
+
+
+def test_the_drawing_gets_the_gradients_that_it_gets_while_all_learn():
+    model = a_moving_model().train()
+    for part in (model.detector, model.generator.dense_motion_module):
+        part.eval()
+    compute_gradients(model, *a_batch(torch.float64), CPU)
+    names = {n for n, _ in model.named_parameters() if not n.startswith(("detector", "generator.dense"))}
+    wanted = gradients_of(model, names)
+    training.rest_motion(model)
+    compute_gradients(model, *a_batch(torch.float64), CPU)
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert found.keys() == names
+    for name in names:
+        torch.testing.assert_close(found[name], wanted[name])
+
+
+def test_a_drawing_stopped_and_resumed_equals_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    how = dataclasses.replace(HOW, learns="drawing")
+    train(new_run(how, MOVING), discs(), Budget(steps=4), tmp_path / "whole", CPU)
+    taken: list[int] = []
+
+    def stop(*args):
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return training_step(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "training_step", stop)
+        train(new_run(how, MOVING), discs(), Budget(steps=4), tmp_path / "cut", CPU)
+    run = new_run(how, MOVING)
+    run.restore(tmp_path / "cut")
+    assert run.step == 2
+    train(run, discs(), Budget(steps=4), tmp_path / "cut", CPU)
+    assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("what", ["no flow", "no loss"])
 def test_what_has_nothing_to_learn_from_motion_steps_takes_none(what: str):
     no_flow = dataclasses.replace(TINY, generator=dataclasses.replace(TINY.generator, motion=None))
@@ -477,6 +529,8 @@ def test_a_budget_knows_the_share_that_is_used_up():
         {"schedule": "cosinus"},
         {"motion_first": 1.0},
         {"motion_rate": 0.0},
+        {"learns": "keypoints"},
+        {"motion_first": 0.4, "learns": "drawing"},
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_refused(values: dict[str, object]):
