@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ from course_examples import EXERCISE, half, loop, whole
 
 from monkeynet_edu import geometry
 from monkeynet_edu.course import judge as judging
-from monkeynet_edu.course.exercise import Call, Property, Violation, expect
+from monkeynet_edu.course.exercise import Call, Exercise, Property, Violation, expect, original, solution_source
 from monkeynet_edu.course.judge import judge, mutant_function
+from monkeynet_edu.model import Device
 
 
 @pytest.mark.parametrize("answer", [whole, half])
@@ -291,3 +293,63 @@ def test_the_picture_is_drawn_only_when_asked_for_and_a_failing_drawing_is_left_
         raise RuntimeError
 
     assert judge(replace(EXERCISE, picture=broken), mutant_function(EXERCISE, "sign")).drawn() is None
+
+
+# -------------------------------------------------------------------------------------------------------- other devices
+
+
+def exercise_of(number: int, name: str) -> Exercise:
+    lesson = importlib.import_module(f"monkeynet_edu.course.lessons.lesson{number:02}").LESSON
+    return next(exercise for exercise in lesson.exercises if exercise.id == name)
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "old", "new"),
+    [
+        (1, "lattice", ", device=device", ""),
+        (3, "gaussian", "torch.exp(", "torch.exp(torch.zeros(1) + "),
+    ],
+    ids=["makes its numbers", "adds a new tensor"],
+)
+def test_a_tensor_made_on_the_processor_whatever_is_given_is_named(number: int, name: str, old: str, new: str) -> None:
+    exercise = exercise_of(number, name)
+    source = solution_source(exercise)
+    assert old in source
+    verdict = judge(exercise, judging.library_variant(exercise, source.replace(old, new), "on-the-processor"))
+    assert verdict.status == "PASS", verdict
+    assert "On a graphics card it would stop" in verdict.message
+    assert "device=x.device" in verdict.message
+
+
+@pytest.mark.parametrize(("here", "installed"), [("cpu", True), ("cuda", False)])
+def test_what_would_stop_on_a_graphics_card_is_installed_where_there_is_none(
+    here: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "pick_device", lambda: Device(torch.device(here), "float32"))
+    right, leaves = (judging.Verdict("e", "PASS", "right", leaves_card=value) for value in (False, True))
+    assert right.installs
+    assert leaves.installs == installed
+
+
+def test_an_answer_that_asks_for_a_number_is_not_blamed_for_its_device() -> None:
+    def answer(points, height, width):
+        return whole(points, height, width) + 0 * points.sum().item()
+
+    verdict = judge(EXERCISE, answer)
+    assert verdict.status == "PASS", verdict
+    assert "graphics card" not in verdict.message
+
+
+def test_an_index_may_lie_on_the_processor() -> None:
+    picture = Call("a picture", (torch.rand(1, 3, 4, 5),))
+    assert judging.all_on_card(lambda x: x[..., torch.arange(4, -1, -1)], picture)
+    assert judging.all_on_card(lambda x: x * torch.tensor(2.0), picture)  # a single number may, too
+    assert judging.all_on_card(lambda x: x * torch.ones(5), picture) is False
+    assert judging.all_on_card(lambda x: x.sum().item(), picture) is None
+
+
+def test_most_exercises_on_tensors_are_tried_on_a_graphics_card() -> None:
+    lessons = [importlib.import_module(f"monkeynet_edu.course.lessons.lesson{n:02}").LESSON for n in range(13)]
+    plain = [e for lesson in lessons for e in lesson.exercises if e.observe is None]
+    tried = {e.id for e in plain if all(judging.all_on_card(original(e.target), call) for call in e.inputs())}
+    assert {e.id for e in plain} - tried == {"keypoint-distance", "missing-rate", "without-flow"}  # no tensor comes back

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from monkeynet_edu.course import install
 from monkeynet_edu.course.exercise import (
@@ -35,6 +36,7 @@ from monkeynet_edu.course.exercise import (
     tensors,
 )
 from monkeynet_edu.course.watchdog import TooSlow, time_limit
+from monkeynet_edu.model import pick_device
 
 if TYPE_CHECKING:
     from monkeynet_edu.viz import Picture
@@ -60,6 +62,7 @@ class Verdict:
         picture: draws what was expected and what came, where that tells more.
         uses_library: the answer calls the very function that it is to replace.
         slowness: time in multiples of the library's, where it is more than allowed; else 0.
+        leaves_card: it would stop on a graphics card; said, and installed on machines that have none.
     """
 
     exercise: str
@@ -73,11 +76,13 @@ class Verdict:
     picture: Drawing | None = field(default=None, compare=False)
     uses_library: bool = False
     slowness: float = 0.0
+    leaves_card: bool = False
 
     @property
     def installs(self) -> bool:
         """Whether the model will run on this answer."""
-        return self.status == "PASS" and not self.uses_library and not self.slowness
+        safe = not self.leaves_card or pick_device().device.type == "cpu"
+        return self.status == "PASS" and not self.uses_library and not self.slowness and safe
 
     def drawn(self) -> Picture | None:
         """The picture; None where there is none, or the answer is so wrong that it cannot be drawn."""
@@ -133,14 +138,14 @@ def judge(exercise: Exercise, answer: Function | None) -> Verdict:
             _check_agreement(exercise, probe, calls)
             if exercise.differentiable:
                 _check_gradients(exercise, probe, calls)
-            slowness = _slowness(exercise, answer)
+            slowness, leaves_card = _slowness(exercise, answer), _leaves_card(exercise, answer, calls)
         except _NotWritten:
             return _not_attempted(exercise)
         except _Broken as broken:
             return Verdict(exercise.id, "ERROR", broken.message, broken.tried)
         except Violation as found:
             return _diagnosed(exercise, answer, found)
-    return _passed(exercise, probe.uses_library, slowness)
+    return _passed(exercise, probe.uses_library, slowness, leaves_card)
 
 
 def violated_property(exercise: Exercise, answer: Function) -> str | None:
@@ -332,16 +337,21 @@ def _check_kind(exercise: Exercise, probe: _Probe, calls: Sequence[Call]) -> Non
         _compare_kind(mine, exercise.result(target, call), call.said)
 
 
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same tuples, lists, dictionaries and dataclasses with changed tensors."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {k: _mapped(v, change) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(v, change) for v in value)
+    names = getattr(value, "__dataclass_fields__", None)
+    return replace(value, **{n: _mapped(getattr(value, n), change) for n in names}) if names and tensors(value) else value
+
+
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     """Copies of arguments with float tensors of another type, cut from any graph."""
-    if isinstance(value, Tensor):
-        return value.detach().to(dtype, copy=True) if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {k: _cast(v, dtype) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_cast(v, dtype) for v in value)
-    names = getattr(value, "__dataclass_fields__", None)
-    return replace(value, **{n: _cast(getattr(value, n), dtype) for n in names}) if names and tensors(value) else value
+    return _mapped(value, lambda t: t.detach().to(dtype, copy=True) if t.is_floating_point() else t)
 
 
 def _compare_kind(mine: Any, right: Any, tried: str) -> None:
@@ -418,6 +428,51 @@ def _gradient(results: list[Tensor], leaves: list[Tensor]) -> Tensor | None:
         return None
     filled = [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(grads, leaves, strict=True)]
     return torch.cat([g.flatten() for g in filled])
+
+
+def _leaves_card(exercise: Exercise, answer: Function, calls: Sequence[Call]) -> bool:
+    """Whether an answer stops on a graphics card, or leaves it, where the library's function does not."""
+    if exercise.observe is not None:
+        return False
+    fine = [call for call in calls if all_on_card(original(exercise.target), call)]
+    return any(all_on_card(answer, call) is False for call in fine)
+
+
+def all_on_card(function: Function, call: Call) -> bool | None:
+    """Whether a function would compute on a graphics card what it is given there; None where that cannot be told.
+
+    No card is needed, and nothing is computed: the device ``meta`` keeps shapes and types alone, and mixing it with the
+    processor is an error here as it is on a card. What asks for a number stops: whether it would on a card is not known.
+    """
+    try:
+        args, kwargs = _mapped((call.args, dict(call.kwargs)), lambda tensor: tensor.detach().to("meta"))
+        if "device" in inspect.signature(function).parameters:
+            kwargs["device"] = torch.device("meta")
+        with time_limit(SECONDS), _OneDevice():  # type: ignore[no-untyped-call]
+            results = tensors(function(*args, **kwargs))
+    except _Mixed:
+        return False
+    except (Exception, SystemExit, TooSlow):
+        return None
+    return all(result.is_meta for result in results) if results else None
+
+
+class _Mixed(Exception):  # noqa: N818
+    """An operation was given tensors of two devices."""
+
+
+_aten = torch.ops.aten
+_MAY_MIX = (_aten.copy_, _aten._to_copy, _aten.index, _aten.index_put, _aten.index_put_)  # indices may lie on the processor
+
+
+class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses operations on tensors of two devices, single numbers, copies and indices apart, as a graphics card does."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        places = {t.device.type for t in tensors([args, kwargs or {}]) if t.ndim}
+        if len(places) > 1 and func.overloadpacket not in _MAY_MIX:
+            raise _Mixed
+        return func(*args, **(kwargs or {}))
 
 
 def _check_property(probe: _Probe, promise: str, check: Callable[[Function], None]) -> None:
@@ -498,7 +553,7 @@ def _diagnosed(exercise: Exercise, answer: Function, found: Violation) -> Verdic
     )
 
 
-def _passed(exercise: Exercise, uses_library: bool, slowness: float) -> Verdict:
+def _passed(exercise: Exercise, uses_library: bool, slowness: float, leaves_card: bool) -> Verdict:
     message = f"{exercise.title}: right. {exercise.name} is now part of your model."
     if uses_library:
         message = (
@@ -510,4 +565,9 @@ def _passed(exercise: Exercise, uses_library: bool, slowness: float) -> Verdict:
             f"{exercise.title}: right, slow, not installed: it takes {slowness:.0f} times as long as the library's, and "
             "the model calls it often. Replace loops over pixels by operations on whole tensors, then submit again."
         )
-    return Verdict(exercise.id, "PASS", message, uses_library=uses_library, slowness=slowness)
+    elif leaves_card:
+        message += (
+            " On a graphics card it would stop: it makes a tensor on the processor, whatever it is given. Make new tensors "
+            "with device=x.device, or as x.new_tensor(…), torch.zeros_like(x)."
+        )
+    return Verdict(exercise.id, "PASS", message, uses_library=uses_library, slowness=slowness, leaves_card=leaves_card)

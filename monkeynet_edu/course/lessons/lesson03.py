@@ -295,8 +295,8 @@ def _mean_matrix(heatmap: Tensor) -> Tensor:
 
 
 def _mean_einsum(heatmap: Tensor) -> Tensor:
-    x = torch.linspace(-1, 1, heatmap.shape[-1], dtype=heatmap.dtype)
-    y = torch.linspace(-1, 1, heatmap.shape[-2], dtype=heatmap.dtype)
+    x = torch.linspace(-1, 1, heatmap.shape[-1], dtype=heatmap.dtype, device=heatmap.device)
+    y = torch.linspace(-1, 1, heatmap.shape[-2], dtype=heatmap.dtype, device=heatmap.device)
     return torch.stack([torch.einsum("bkij,j->bk", heatmap, x), torch.einsum("bkij,i->bk", heatmap, y)], dim=-1)
 
 
