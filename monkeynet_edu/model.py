@@ -149,6 +149,12 @@ def from_plain(kind: Any, value: Any, name: str = "configuration") -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def later_defaults(*kinds: type) -> dict[str, Any]:
+    """Fields that files of earlier versions lack, by name, with the values that these versions had in effect."""
+    found = [f for kind in kinds if is_dataclass(kind) for f in fields(kind) if LATER in f.metadata]
+    return {f.name: f.default for f in found}
+
+
 def _is_a(kind: Any, value: Any) -> bool:
     """Whether a JSON value suits the type of a field: numbers finite, whole ones from 0 to ``MOST``."""
     options = get_args(kind)

@@ -23,6 +23,7 @@ from monkeynet_edu.data.pairs import PUBLISHED_AUGMENTATIONS, Augmentation, Pair
 from monkeynet_edu.data.sprites import Clip
 from monkeynet_edu.data.video import write_image
 from monkeynet_edu.errors import UserError, unknown_name
+from monkeynet_edu.files import LATER
 from monkeynet_edu.generator import Generated
 from monkeynet_edu.interrupts import CtrlC
 from monkeynet_edu.keypoints import Keypoints
@@ -32,6 +33,7 @@ from monkeynet_edu.model import (
     MonkeyNet,
     MonkeyNetConfig,
     first_difference,
+    later_defaults,
     load_tensors,
     load_weights,
     parsed,
@@ -254,7 +256,7 @@ class Recipe:
     first_reach: float = 1.0
     motion_first: float = 0.0
     motion_rate: float = 2e-3
-    learns: Learns = "all"
+    learns: Learns = field(default="all", metadata={LATER: True})
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -492,7 +494,7 @@ class AnyRun(ABC, Generic[Net, Adams, Took]):
         tensors, header = load_tensors(path)
         try:
             stored, progress = self.stored_config(header["config"]), parsed(header["progress"])
-            theirs = dict(_flat(parsed(header["recipe"])))
+            theirs = dict(_flat(later_defaults(Recipe) | parsed(header["recipe"])))
             step, seconds, data = int(progress["step"]), float(progress["seconds"]), str(progress["data"])
         except (AttributeError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise UserError(f"{path}: expected a training's checkpoint, got another file ({str(error)[:80]})") from error

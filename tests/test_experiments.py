@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -546,6 +547,17 @@ def test_another_configuration_under_the_same_name_is_refused_in_one_line(small:
         assert "steps: 2 here, 1 there" in str(refused.value)
         assert "\n" not in str(refused.value)
         places.record(longer).unlink(missing_ok=True)
+
+
+def test_a_record_of_before_a_setting_existed_counts_as_its_default(tmp_path: Path) -> None:
+    job = tiny_job(1)
+    ours = job.identity()
+    earlier = copy.deepcopy(ours)
+    del earlier["recipe"]["learns"], earlier["config"]["generator"]["draws"]
+    records.check_identity(tmp_path, ours, earlier)
+    ours["config"]["generator"]["draws"] = "change"
+    with pytest.raises(UserError, match=r"config\.generator\.draws: change here, whole there"):
+        records.check_identity(tmp_path, ours, earlier)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"identity": 3}'], ids=["empty", "cut", "list", "bare", "part"])

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import errno
 import itertools
+import json
 import math
 import os
 import signal
@@ -28,7 +29,7 @@ from monkeynet_edu.errors import UserError
 from monkeynet_edu.generator import GeneratorConfig
 from monkeynet_edu.keypoints import DetectorConfig
 from monkeynet_edu.losses import LossWeights
-from monkeynet_edu.model import MODEL_FILE, PRESETS, Device, MonkeyNet, MonkeyNetConfig
+from monkeynet_edu.model import MODEL_FILE, PRESETS, Device, MonkeyNet, MonkeyNetConfig, load_tensors, save_tensors
 from monkeynet_edu.motion import EmbeddingConfig, MotionConfig
 from monkeynet_edu.training import (
     CHECKPOINT_FILE,
@@ -406,6 +407,23 @@ def test_a_drawing_stopped_and_resumed_equals_the_uninterrupted_one(tmp_path: Pa
     assert run.step == 2
     train(run, discs(), Budget(steps=4), tmp_path / "cut", CPU)
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(("learns", "resumes"), [("all", True), ("drawing", False)])
+def test_a_checkpoint_of_before_a_setting_existed_resumes_with_its_default(tmp_path: Path, learns: str, resumes: bool):
+    train(new_run(), discs(), Budget(steps=1), tmp_path, CPU)
+    path = tmp_path / CHECKPOINT_FILE
+    tensors, header = load_tensors(path)
+    earlier = json.loads(header["recipe"])
+    del earlier["learns"]
+    save_tensors(path, tensors, header | {"recipe": json.dumps(earlier)})
+    run = new_run(dataclasses.replace(HOW, learns=learns))
+    if resumes:
+        run.restore(tmp_path)
+        assert run.step == 1
+    else:
+        with pytest.raises(UserError, match="learns: drawing here, all there"):
+            run.restore(tmp_path)
 
 
 @pytest.mark.parametrize("what", ["no flow", "no loss"])

@@ -15,7 +15,10 @@ from typing import Any
 from monkeynet_edu import files
 from monkeynet_edu.errors import UserError
 from monkeynet_edu.experiments.plans import SHIPPED_BUDGET, Effort, Experiment, Job
+from monkeynet_edu.generator import GeneratorConfig
+from monkeynet_edu.model import later_defaults
 from monkeynet_edu.paths import data_small
+from monkeynet_edu.training import Recipe
 
 DIGITS = 5
 FIELDS = ("identity", "figures", "per_clip", "clips", "instruments")
@@ -102,10 +105,14 @@ def read_json(path: Path) -> Values:
 
 
 def differing_field(ours: Any, theirs: Any, name: str = "") -> str | None:
-    """Dotted name and both values of the first difference of two JSON values, or None."""
+    """Dotted name and both values of the first difference of two JSON values, or None.
+
+    A field that records of earlier versions lack counts as its default.
+    """
     if isinstance(ours, dict) and isinstance(theirs, dict):
+        earlier = later_defaults(Recipe, GeneratorConfig)
         for key in [*ours, *(key for key in theirs if key not in ours)]:
-            found = differing_field(ours.get(key), theirs.get(key), f"{name}.{key}".lstrip("."))
+            found = differing_field(ours.get(key), theirs.get(key, earlier.get(key)), f"{name}.{key}".lstrip("."))
             if found:
                 return found
         return None
