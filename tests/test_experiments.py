@@ -52,6 +52,7 @@ from monkeynet_edu.experiments import (
     variant_config,
 )
 from monkeynet_edu.model import Device, MonkeyNetConfig, mini_config, plain_mini_config, preset
+from monkeynet_edu.paths import data_small
 from monkeynet_edu.prediction import Predictor
 from monkeynet_edu.training import CHECKPOINT_FILE
 
@@ -292,10 +293,22 @@ def test_one_row_of_ours_has_the_preset_mini_with_its_recipe_for_equally_many_mi
     how = effort("short")
     job = find_job(experiment("table1"), "mini-mini-bair-seed1", how)
     assert job.config == mini_config()
-    assert job.recipe == training.recipe_for("mini", "mini-bair", 1, generated=True)
+    its_own = training.recipe_for("mini", "mini-bair", 1, generated=True)
+    assert job.recipe == replace(its_own, learning_rate=plans.MINI_RATE)
     assert job.recipe.motion_first > 0 == plans.shared_recipe("mini-bair", 1).motion_first
     assert job.steps == round(plans.EQUAL_STEPS["mini"] * how.steps) > how.steps
     assert plans.METHODS["ours"].variant == "full", "the paper's row is the paper's model"
+
+
+@pytest.mark.parametrize("variant", ["full", "mini", *baselines.RIVALS])
+def test_the_tables_learn_at_the_best_of_the_rates_that_were_tried(variant: str) -> None:
+    log = json.loads((data_small() / "results" / "rates.json").read_text("utf-8"))
+    name = "ours" if variant == "full" else variant
+    tried = {key.split()[1]: found for key, found in log.items() if key.split()[0] == name}
+    assert len(tried) >= 3
+    best = min(tried, key=lambda rate: tried[rate]["value"])
+    job = Job("table1", variant, tried[best]["data"], "reconstruction", 0, effort("short"))
+    assert job.recipe.learning_rate == float(best)
 
 
 def test_a_rival_that_learns_from_windows_gets_whole_clips() -> None:

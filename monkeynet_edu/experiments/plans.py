@@ -186,9 +186,14 @@ def preset_of(data: str, variant: str = "full") -> str:
     return f"{name}-absolute" if data == "mini-mgif" else name
 
 
+MINI_RATE = 4e-4
+"""Learning rate of the row of the preset mini: the best of three after equal minutes (``benchmarks/rivals.py --rates``)."""
+
+
 def shared_recipe(data: str, seed: int, variant: str = "full") -> Recipe:
     """How every variant of a preset is trained on a data set: all alike, so that only the configuration differs."""
-    return recipe_for(preset_of(data, variant), data, seed, generated=True)
+    how = recipe_for(preset_of(data, variant), data, seed, generated=True)
+    return replace(how, learning_rate=MINI_RATE) if variant == MINI else how
 
 
 def covers(method: str, data: str) -> bool:

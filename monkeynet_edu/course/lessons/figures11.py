@@ -45,8 +45,21 @@ def table2() -> Reproduction:
     Raises:
         UserError: no records are there.
     """
+    return _shipped("table2")
+
+
+def figure7() -> Reproduction:
+    """The shipped runs of Figure 7, compared.
+
+    Raises:
+        UserError: no records are there.
+    """
+    return _shipped("fig7")
+
+
+def _shipped(name: str) -> Reproduction:
     places = Places(data_small() / "results", Path("runs"))
-    return experiments.report(experiments.EXPERIMENTS["table2"], experiments.effort(SHIPPED_BUDGET), places)
+    return experiments.report(experiments.EXPERIMENTS[name], experiments.effort(SHIPPED_BUDGET), places)
 
 
 def full_at_same_steps() -> Tensor:
