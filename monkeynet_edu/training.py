@@ -139,8 +139,8 @@ def compute_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, device:
     judge = weights.discriminator * losses.discriminator_adversarial(real[-1], fake[-1])
     judged = list(model.discriminator.parameters())
     learners = [p for p in (*model.generator.parameters(), *model.detector.parameters()) if p.requires_grad]
-    for parameter in (*judged, *learners):
-        parameter.grad = None
+    for parameter in model.parameters():
+        parameter.grad = None  # of what rests as well: an optimizer would step on with the gradient from before
     torch.autograd.backward(judge, inputs=judged, retain_graph=True)
     torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=learners)
     said = {name: term.detach() for name, term in (terms | {"discriminator": judge}).items()}
@@ -239,8 +239,8 @@ class Recipe:
             warp finds no gradient towards the right place.
         motion_first: share of the training in which Δ and M learn alone (:func:`motion_step`); 0 (published): none.
         motion_rate: learning rate at the start of that share; the schedule runs once in it, and once in the rest.
-        learns: ``all``, or ``drawing``: G and D alone, while Δ and M rest (:func:`rest_motion`); for a model whose motion
-            is good, and whose pictures are to become better or to suit other clips.
+        learns: what learns after that share: ``all`` (published), or the ``drawing``: G and D alone, while Δ and M rest
+            (:func:`rest_motion`), which keeps what they have learned from what an untrained G and D ask of them.
 
     Raises:
         UserError: a value is out of its range.
@@ -275,10 +275,6 @@ class Recipe:
         for name, known in (("schedule", ("milestone", "cosine")), ("learns", get_args(Learns))):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
-        if self.learns == "drawing" and self.motion_first:
-            raise UserError(
-                f"recipe motion_first: expected 0 where G and D learn alone, got {self.motion_first}; choose one of the two"
-            )
 
     def moves_first(self, progress: float) -> bool:
         """Whether Δ and M still learn alone when a share ``progress`` of the training is done."""
@@ -302,7 +298,7 @@ class Recipe:
 
 
 _PLAIN = Recipe(16, 8e-4, "cosine", epochs=80)
-_MINI = replace(_PLAIN, motion_first=0.4)
+_MINI = replace(_PLAIN, motion_first=0.5, learns="drawing")
 RECIPES: dict[str, Recipe] = {
     "shapes": Recipe(16, milestone=4 / 8, epochs=8, augmentation=PUBLISHED_AUGMENTATIONS["shapes"]),
     "actions": Recipe(32, epochs=4500, augmentation=PUBLISHED_AUGMENTATIONS["actions"]),
@@ -523,10 +519,11 @@ class Run(AnyRun[MonkeyNet, Optimizers, StepResult]):
     def take(self, batch: tuple[Tensor, ...], progress: float, device: Device) -> StepResult:
         """A motion step in the recipe's first share, a whole one after it."""
         source, driving = batch
+        if self.recipe.moves_first(progress):
+            return motion_step(self.model, self.optimizers, source, driving, device)
         if self.recipe.learns == "drawing":
             rest_motion(self.model)
-        step = motion_step if self.recipe.moves_first(progress) else training_step
-        return step(self.model, self.optimizers, source, driving, device)
+        return training_step(self.model, self.optimizers, source, driving, device)
 
     def observe(self, monitor: watching.Monitor, batch: tuple[Tensor, ...], result: StepResult) -> list[watching.Finding]:
         """Shows keypoints, masks, frames and losses."""
@@ -637,10 +634,10 @@ def start(config: MonkeyNetConfig, how: Recipe, data: str, device: Device) -> Ru
     """A new training: weights drawn from the recipe's seed, fresh optimizers.
 
     A model without a flow, or whose deformed frame has no loss, has nothing to learn from motion steps: it takes whole ones
-    from the first on (``Recipe.motion_first`` 0).
+    from the first on (``Recipe.motion_first`` 0), in which everything learns.
     """
-    if not config.losses.deformed or config.generator.motion is None:
-        how = replace(how, motion_first=0.0)
+    if how.motion_first and (not config.losses.deformed or config.generator.motion is None):
+        how = replace(how, motion_first=0.0, learns="all")
     torch.manual_seed(how.seed)
     model = MonkeyNet(config).to(device.device)
     return Run(model, Optimizers.of(model, how.learning_rate), how, data)
@@ -883,7 +880,7 @@ def sabotage(
 
     It takes whole steps from the first one on (``Recipe.motion_first`` 0): some faults lie in what motion steps leave out.
     """
-    how = replace(how, learning_rate=how.learning_rate * fault.rate, motion_first=0.0)
+    how = replace(how, learning_rate=how.learning_rate * fault.rate, motion_first=0.0, learns="all")
     run = start(fault.config(config), how, data, device)
     fault.model(run.model)
     return run, fault.clips(clips, how.batch_size)
