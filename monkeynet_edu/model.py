@@ -262,8 +262,8 @@ def mini_config(transfer: Literal["relative", "absolute"] = "relative") -> Monke
     - G draws what has to change in the deformed frame, not the whole of it (``GeneratorConfig.draws``): what stands still
       stays as it was, and arms keep their colours.
 
-    Its training: Δ and M learn alone in the first half (``Recipe.motion_first``), at a rate of 2e-3, and rest in the second, in
-    which G and D learn (``Recipe.learns``).
+    Its training: Δ and M learn alone in the first half (``Recipe.motion_first``), at a rate of 2e-3, and rest in the
+    second, in which G and D learn (``Recipe.learns``).
     """
     plain = plain_mini_config(transfer)
 

@@ -52,12 +52,12 @@ ex.film(
     caption="One picture; a film of somebody else; what the model makes of both.",
     fps=6,
     alt="Three pictures side by side: a figure with red hair that stands still, a figure with a hat that lifts both arms, "
-    "and the red-haired figure, which now lifts both arms too, her hands and outlines a little blurred.",
+    "and the red-haired figure, which now lifts both arms too, their outlines a little frayed and the one on the right spotted.",
 )
 
 # %% [markdown]
-# Look at the figure on the right: nobody has ever drawn those frames. Look again, critically: the hands are blurred, and beside
-# the hips a thin strip of the lowered arms is left. The model is small (1.2 million numbers, almost forty times fewer than the authors'), and in section 4 you will see where both come from.
+# Look at the figure on the right: nobody has ever drawn those frames. Look again, critically: the raised arms have frayed
+# outlines, and the one on the right is spotted. The model is small (1.2 million numbers, almost forty times fewer than the authors'), and in section 4 you will see where that comes from.
 #
 # ## 2. Pull the strings
 #
@@ -232,7 +232,7 @@ inside = viz.figure_images(
     "Six pictures from left to right: a driving frame with outstretched arms and its keypoints; the source with its own keypoints moved the same way; "
     "the part masks, a grey background with patches of colour at head, trunk and arms; the flow, strongest at both arms and where they hung before; "
     "the deformed source, whose arms are outstretched, with ragged outlines, and have left thin strips beside the hips; and the generated frame, "
-    "with darker outlines, paler strips and blurred hands.",
+    "with clear dark outlines and hardly anything left of the strips.",
 )
 widgets.Still.of(inside, dpi=70)
 
@@ -245,8 +245,8 @@ widgets.Still.of(inside, dpi=70)
 # 4. **Flow** (lessons 01, 04): each pixel says from where in the source it takes its colour. White is "from right here"; a colour is a direction.
 # 5. **Deformed source** (lesson 01): the colours fetched. Nothing is painted yet. Look at the arms: they have arrived, in rags; and beside the hips
 #    thin strips of them have stayed behind.
-# 6. **Generated frame** (lessons 02, 05): a network redraws the whole, and mends: it draws outlines and pales the strips. What the fetching has torn it has to
-#    invent, and that is why the hands are blurred and the sleeve on the right is patched. Where fetching works, the picture stays sharp: look at the face.
+# 6. **Generated frame** (lessons 02, 05): a network mends what was fetched: it draws outlines, fills arms and takes the strips away. What the fetching has torn it has to
+#    invent, and that is why the arm on the right is spotted. Where fetching works, the picture stays sharp: look at the face.
 #
 # How such a network is *trained* is the matter of lessons 06 and 07, and lesson 08 makes films.
 #
@@ -296,7 +296,7 @@ ex.film(
     caption=f"{ex.character.name} learns a movement from a stranger.",
     fps=6,
     alt=f"Two films side by side: a figure with a hat lifts both arms, and {ex.character.name}, drawn from one picture, does the same; "
-    "the sleeve on the right is patched and the raised hands are blurred.",
+    "the sleeve on the right is spotted and its outline frayed.",
 )
 
 # %% [markdown]

@@ -73,13 +73,13 @@ viz.figure_images(
     ["source", "driving", "source read through the true flow", "drawn by G"],
 ).with_alt(
     "Source: a person with arms down. Driving: the person leans left with one arm raised. Read through the true flow, the "
-    "arm is raised but ghosts of arm, head and body remain. Drawn by G there is a faint trace of the old hand beside the "
-    "hips and no other ghost, and the arms are a little frayed."
+    "arm is raised but ghosts of arm, head and body remain. Drawn by G the person leans, both arms out, with clear outlines and "
+    "no ghost but a faint pale trace beside the hips."
 )
 
 # %% [markdown]
-# $G$ draws the person as good as without ghosts, if not quite as crisply. How? Let us take away from it what it has, one thing after
-# the other. First the motion: every level of the U-Net is read at the lattice, so its skip connections stay where they are.
+# $G$ draws the person without the ghosts. How? Let us take away from it what it has, one thing after the other. First the motion:
+# every level of the U-Net, the picture itself included, is read at the lattice, so its skip connections stay where they are.
 # The decoder still gets all its heatmaps, which tell it where the keypoints *should* be.
 
 # %%
@@ -97,8 +97,7 @@ ex.predict(
 def draw(where, heatmaps=1.0):
     levels = generator.deform_levels(G.appearance_encoder(source), where, G.config.resize)
     shown = motion.movement_embedding(source, kp_source, kp_driving, G.config.embedding, "none")
-    levels = generator.assemble(levels, heatmaps * shown)
-    return torch.sigmoid(G.last(G.refinement_module(G.video_decoder(levels))))
+    return G.draw(generator.assemble(levels, heatmaps * shown), levels[0])
 
 
 still = draw(geometry.lattice(64, 64)[None])
@@ -113,11 +112,10 @@ ex.reveal(
     [
         f"Where the body should be, the difference to the driving frame is {error(still, body):.2f}; for the source "
         f"itself it is {error(source, body):.2f}. Where the arms should be it is {error(still, arms):.2f}, for the source "
-        f"{error(source, arms):.2f}. At the places that the heatmaps name something was painted, in pale strokes and in no "
-        "arm's colour; body and arms stayed: the decoder copies what comes through the skips, and they show it where it "
-        "was.",
+        f"{error(source, arms):.2f}. At the places that the heatmaps name something was painted, the outline of an arm but no "
+        "arm; body and arms stayed: what is drawn is made of what comes through the skips, and they show it where it was.",
         viz.figure_images([driving[0], generated[0], still[0]], ["driving", "G", "G, deformation switched off"]).with_alt(
-            "With the deformation switched off, the person stands upright as in the source, arms down, with pale strokes "
+            "With the deformation switched off, the person stands upright as in the source, arms down, with pale, hollow outlines "
             "where the driving arms would be; with it, the body leans and the arms are out as they should."
         ),
     ],
@@ -253,7 +251,7 @@ def drawn_with(chosen):
     moved = generator.deform_levels(levels, deformation, G.config.resize)
     mixed = [there if chosen(i) else here for i, (here, there) in enumerate(zip(levels, moved, strict=True))]
     shown = motion.movement_embedding(source, kp_source, kp_driving, G.config.embedding, "none")
-    return torch.sigmoid(G.last(G.refinement_module(G.video_decoder(generator.assemble(mixed, shown)))))
+    return G.draw(generator.assemble(mixed, shown), mixed[0])
 
 
 versions = {
@@ -265,9 +263,9 @@ versions = {
 for name, picture in versions.items():
     print(f"{name:13} moved: difference to the driving frame {error(picture, torch.ones(64, 64, dtype=torch.bool)):.3f}")
 viz.figure_images([picture[0] for picture in versions.values()], list(versions)).with_alt(
-    "All levels moved: a clean person. Picture only: the person is torn between two poses, patchy and pale. Features "
-    "only: a pale ghost of the unmoved picture beside the moved person. None: the old pose, with pale strokes where the "
-    "arms should be."
+    "All levels moved: a clean person. Picture only: the new pose, with orange patches on arms and shoulders and a pale trace "
+    "of the old arm. Features only: the old pose, and half-drawn arms in the new one. None: the old pose, with hollow outlines "
+    "where the arms should be."
 )
 
 # %% [markdown]
@@ -326,15 +324,16 @@ ex.reveal(
         f"The difference on the arms is {on_arms:.2f}. Compared with all that G has, the error grows by "
         + ", ".join(f"{value:.3f} ({name})" for name, value in worse.items())
         + ". Look at what the deformation alone reads: the body arrives, and **so do the arms**. This model carries "
-        "its parts by warping; what the heatmaps add are touches where thin, fast things came out badly. Nobody told it to; "
-        "that is how its two networks have shared the work.",
+        "its parts by warping. But without heatmaps G pales the forearms: a dark stroke on the wall may as well be left over "
+        "from the old pose, like the hand beside the hips, and G has learned to take such things away. The heatmaps tell it "
+        "which is which. Nobody told it to; that is how its two networks have shared the work.",
         viz.figure_images(
             [driving[0], read_only[0], blind[0], generated[0]],
             ["driving", "source read through M's deformation", "G without heatmaps", "G"],
         ).with_alt(
             "Read through M's deformation, the person leans and holds the arms as in the driving frame, their rims "
-            "frayed and a trace of the old hand beside the hips. Without heatmaps G draws nearly the same. With heatmaps, "
-            "the raised arm is a little lighter and its outline clearer."
+            "frayed and a trace of the old hand beside the hips. Without heatmaps G pales both forearms, the raised hand most. "
+            "With heatmaps the arms are whole, with clear outlines."
         ),
     ],
 )
@@ -347,11 +346,28 @@ ex.reveal(
 # %%
 d = G.estimate_motion(source, kp_source, kp_driving).deformation  # M, lesson 04
 levels = G.appearance_encoder(source)  # the U-Net's encoder, lesson 02
-levels = generator.deform_levels(levels, d, G.config.resize)  # yours
-levels = generator.assemble(levels, shown)  # yours
-features = G.refinement_module(G.video_decoder(levels))  # the U-Net's decoder, and a few residual blocks
-by_hand = torch.sigmoid(G.last(features))  # a 1×1 convolution to three colours between 0 and 1
+moved = generator.deform_levels(levels, d, G.config.resize)  # yours
+features = G.video_decoder(generator.assemble(moved, shown))  # yours, and the U-Net's decoder
+change = G.last(G.refinement_module(features))  # a few residual blocks, and a 1×1 convolution: three numbers a pixel
+by_hand = torch.sigmoid(torch.logit(moved[0], eps=1 / 512) + change)  # three colours between 0 and 1
 print("equal to the model's own drawing, but for rounding:", bool((by_hand - generated).abs().max() < 1e-5))
+
+# %% [markdown]
+# The last line is where our small models differ from the paper's. The paper's $G$ makes its colours of the last layer alone,
+# `torch.sigmoid(change)`: every pixel, the wall included, has to come through the decoder. Ours gets the deformed picture for
+# nothing. `torch.logit` undoes the sigmoid (`eps` keeps black and white from becoming infinite), and the last layer's
+# numbers are added to it. Where they are 0, the deformed picture stays as it is; all that this $G$ has to draw is **what is
+# wrong with it**. With minutes of training instead of days, that pays (`benchmarks/training.md`). And it can be looked at:
+
+# %%
+difference = by_hand[0] - moved[0][0]
+viz.figure_images(
+    [moved[0][0], (0.5 + 2 * difference).clamp(0, 1), by_hand[0]],
+    ["source read through M's deformation", "what G changes (grey: nothing)", "drawn by G"],
+).with_alt(
+    "On grey, thin dark and light lines follow the outlines of arms, head and legs, and a light blue strip lies beside the hips, where "
+    "the deformed frame shows what is left of the old hand; all the rest is grey."
+)
 
 # %% [markdown]
 # ## Pixels that must be invented
@@ -456,10 +472,10 @@ def round_keypoints(mean):
 def draw_small(network, batch, moves):
     picture, _, flow, _, _, joints_source, joints_driving = batch
     where = geometry.lattice(32, 32, device=flow.device) + (flow if moves else torch.zeros_like(flow))
-    levels = generator.deform_levels(network.appearance_encoder(picture), where, "bilinear")
+    moved = generator.deform_levels(network.appearance_encoder(picture), where, "bilinear")
     # Makes the heatmaps of the two sets of keypoints and appends them with assemble, yours:
-    levels = network.append_keypoints(levels, picture, round_keypoints(joints_source), round_keypoints(joints_driving))
-    return torch.sigmoid(network.last(network.refinement_module(network.video_decoder(levels))))
+    levels = network.append_keypoints(moved, picture, round_keypoints(joints_source), round_keypoints(joints_driving))
+    return network.draw(levels, moved[0])
 
 
 many, few = (8, 2) if ex.fast else (60, 8)
@@ -582,7 +598,8 @@ ex.film(
 # - A skip connection brings details to where they **were**. Deformed skips bring them to where they **are**.
 # - One deformation serves all levels, resized. Its values are places in [-1, 1] and **stay as they are**.
 # - Resizing by `nearest` shifts the lattice; bilinear with aligned corners keeps it.
-# - The decoder also reads heatmaps at every level; our small model touches up its arms with them.
+# - The decoder also reads heatmaps at every level; ours learns from them which strokes are arms and which are left over.
+# - The paper's $G$ draws the whole frame, our small one what has to change in the deformed frame.
 # - What the source does not show must be invented. A true flow cannot; $M$ and $G$ learn to, together.
 #
 # ### Symbols

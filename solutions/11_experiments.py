@@ -453,6 +453,46 @@ print(f"pairs in the same order: {figures.agreeing(found.ranking, last)} of {mat
 # it before you look, and print the others too.
 
 # %% [markdown]
+# ### How many keypoints?
+# The paper's Figure 7 asks about a number instead of a part: how many keypoints? The models have drawn none of them by hand, and nobody
+# told them that a person has two arms. Ours were trained with 1, 2, 4, 10 and 20, everything else alike.
+
+# %%
+ex.predict(
+    "keypoints",
+    f"The same steps, pairs and seeds. With how many keypoints is {LABEL} lowest?",
+    {
+        "few": "1 or 2: less to learn in so few steps",
+        "middle": "4 or 10: about as many as the figure has parts that move by themselves",
+        "many": "20: the more, the better",
+    },
+)
+
+# %%
+curve = figures.figure7()
+by_count = {int(outcome.method[1:]): outcome for outcome in curve.outcomes}
+best = min(by_count, key=lambda count: by_count[count].mean(FIGURE))
+ex.reveal(
+    "keypoints",
+    "few" if best <= 2 else "middle" if best <= 10 else "many",
+    [
+        f"{LABEL}: " + ", ".join(f"{o.mean(FIGURE):.2f} with {count}" for count, o in by_count.items()) + ". With one keypoint everything "
+        "that moves is carried along one way. What a keypoint more brings depends on where it comes to lie; look at how far the two "
+        "seeds of one number are apart before you believe in a step from one number to the next.",
+        curve.picture(),
+    ],
+)
+
+# %% [markdown]
+# Is *that* fair? Each keypoint adds channels to Δ, $M$, $G$ and $D$, so a model with more of them is larger, and every step of it takes
+# longer. Equal steps are not equal minutes, again:
+
+# %%
+for count, outcome in by_count.items():
+    weights = sum(p.numel() for p in MonkeyNet(plans.variant_config(outcome.method)).parameters())
+    print(f"K = {count:2}: {weights / 1e6:.2f} million weights")
+
+# %% [markdown]
 # ## 6. One seed is no seed
 #
 # All this was about other *clips*. But the models came from a training, and a training starts from random numbers: first
