@@ -149,7 +149,7 @@ METHODS: dict[str, Method] = {
     "sv2p": Method("SV2P", "sv2p"),
 }
 
-EQUAL_STEPS = {MINI: 1.4, "x2face": 4.0, "mocogan": 1.5, "cmmnet": 3.5, "sv2p": 0.9}
+EQUAL_STEPS = {MINI: 1.9, "x2face": 4.0, "mocogan": 1.5, "cmmnet": 3.5, "sv2p": 0.9}
 """Steps of a rival, or of ours with the preset mini, in the time of one of ours, so that all methods of a table learn for
 equally many minutes: measured by ``benchmarks/rivals.py --steps`` on one core in bf16 (benchmarks/training.md)."""
 
@@ -186,14 +186,9 @@ def preset_of(data: str, variant: str = "full") -> str:
     return f"{name}-absolute" if data == "mini-mgif" else name
 
 
-MINI_RATE = 4e-4
-"""Learning rate of the row of the preset mini: the best of three after equal minutes (``benchmarks/rivals.py --rates``)."""
-
-
 def shared_recipe(data: str, seed: int, variant: str = "full") -> Recipe:
     """How every variant of a preset is trained on a data set: all alike, so that only the configuration differs."""
-    how = recipe_for(preset_of(data, variant), data, seed, generated=True)
-    return replace(how, learning_rate=MINI_RATE) if variant == MINI else how
+    return recipe_for(preset_of(data, variant), data, seed, generated=True)
 
 
 def covers(method: str, data: str) -> bool:
