@@ -132,8 +132,12 @@ InitOption = Annotated[
     str | None, typer.Option("--init", help="Start from trained weights (as --model elsewhere).", metavar="MODEL")
 ]
 LearnOption = Annotated[
-    Literal["all", "drawing"],
-    typer.Option("--learn", help="Everything, or the drawing (G, D) of a model whose motion is good already: with --init."),
+    Literal["all", "drawing"] | None,
+    typer.Option(
+        "--learn",
+        help="Everything all the time, or only the drawing (G, D) of a model whose motion is good already: with --init.",
+        show_default="as the preset's recipe says",
+    ),
 ]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Pairs in a step.", show_default="the preset's")]
 SizeOption = Annotated[int | None, typer.Option("--size", help="Side of the frames.", show_default="the preset's")]
@@ -378,7 +382,7 @@ def _training_config(data: str, preset: str | None, size: int | None) -> tuple[s
     return name, config
 
 
-def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Learns = "all") -> Recipe:
+def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Learns | None = None) -> Recipe:
     """How a preset or a rival is trained."""
     from dataclasses import replace
 
@@ -390,10 +394,12 @@ def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Lear
     recipe = known(name, data, seed, data in MINIATURES)
     if learn == "drawing":
         recipe = replace(recipe, learns="drawing", motion_first=0.0, first_reach=1.0)
+    if learn == "all":
+        recipe = replace(recipe, learns="all", motion_first=0.0)
     return recipe if batch_size is None else replace(recipe, batch_size=_positive("--batch-size", batch_size))
 
 
-def _check_learn(learn: Learns, name: str, init: str | None, resume: bool) -> None:
+def _check_learn(learn: Learns | None, name: str, init: str | None, resume: bool) -> None:
     """Refuses to let a motion network rest that nobody has trained, or that is none."""
     from monkeynet_edu.baselines.registry import RIVALS
 
@@ -538,7 +544,7 @@ def train(
     seed: SeedOption = 0,
     resume: ResumeFlag = False,
     init: InitOption = None,
-    learn: LearnOption = "all",
+    learn: LearnOption = None,
     batch_size: BatchSize = None,
     size: SizeOption = None,
     fit: FitOption = "crop",

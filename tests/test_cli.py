@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -206,6 +207,16 @@ def test_learn_drawing_keeps_the_motion_of_the_weights_given(run: Command, place
     motion = {name for name in before if name.startswith(("detector.", "generator.dense_motion_module."))}
     assert motion <= same
     assert "generator.last.weight" not in same
+
+
+@pytest.mark.parametrize(
+    ("learn", "learns", "motion_first"), [(None, "drawing", 0.5), ("all", "all", 0.0), ("drawing", "drawing", 0.0)]
+)
+def test_learn_says_what_learns_and_without_it_the_recipe_does(
+    learn: Literal["all", "drawing"] | None, learns: str, motion_first: float
+) -> None:
+    found = cli._recipe("mini", "mini-taichi", 0, None, learn)
+    assert (found.learns, found.motion_first) == (learns, motion_first)
 
 
 def test_ctrl_c_in_a_training_keeps_what_was_reached_and_exits_with_130(
