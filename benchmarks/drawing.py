@@ -17,16 +17,15 @@ from typing import get_args
 
 import numpy as np
 import torch
-from recipe import characters
+from recipe import characters, keypoints_of, material
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from monkeynet_edu import paths, training
 from monkeynet_edu.data.pairs import PairSampler
 from monkeynet_edu.data.sprites import Clip, training_clips
-from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.generator import Draws
-from monkeynet_edu.metrics.pixels import MotionTruth, masked_mean
+from monkeynet_edu.metrics.pixels import masked_mean
 from monkeynet_edu.model import Device, MonkeyNet, pick_device
 
 FRAMES = 12  # of each training clip
@@ -37,8 +36,7 @@ def trained(data: str, form: Draws, steps: int, seed: int, clips: list[Clip], de
     """The shipped Δ and M with a new G in one of the forms."""
     shipped = MonkeyNet.load(paths.weights_path(data))
     config = replace(shipped.config, generator=replace(shipped.config.generator, draws=form))
-    how = training.recipe_for("mini", data, seed, generated=True)
-    how = replace(how, learns="drawing", motion_first=0.0, first_reach=1.0)
+    how = training.recipe_for("mini", data, seed, generated=True).drawing_alone()
     run = training.start(config, how, data, device)
     motion = {name: value for name, value in shipped.state_dict().items() if name.startswith(_MOTION)}
     run.model.load_state_dict(motion, strict=False)
@@ -53,12 +51,9 @@ def trained(data: str, form: Draws, steps: int, seed: int, clips: list[Clip], de
 @torch.no_grad()
 def errors(model: MonkeyNet, clip: Clip, device: Device) -> list[float]:
     """L1 of G's frame over all, moving and standing pixels, the same of the deformed frame, and of the source over all."""
-    assert clip.truth is not None
-    video, truth = to_tensor(clip.frames), MotionTruth.of(clip.truth)
-    source = video[:1].expand(len(video) - 1, -1, -1, -1)
+    video, truth, source = material(clip)
     with device.autocast():
-        found = model.detect(video)
-        drawn = model(source, found[torch.zeros(len(source), dtype=torch.long)], found[1:])
+        drawn = model(source, *keypoints_of(model, video))
 
     def over(frames: Tensor) -> list[float]:
         gap = (frames.float() - video[1:]).abs().mean(dim=1)

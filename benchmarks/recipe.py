@@ -25,6 +25,7 @@ from monkeynet_edu import training
 from monkeynet_edu.data.pairs import PairSampler
 from monkeynet_edu.data.sprites import Clip, held_out_clips, training_clips
 from monkeynet_edu.data.video import to_tensor
+from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.metrics.pixels import MotionTruth, masked_mean, model_flow
 from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig, pick_device, preset
 from monkeynet_edu.training import Recipe
@@ -68,16 +69,25 @@ def trained(setting: Setting, clips: list[Clip], steps: int, device: Device) -> 
     return run.model.eval()
 
 
+def material(clip: Clip) -> tuple[Tensor, MotionTruth, Tensor]:
+    """Frames (T, 3, H, W), the truth of all but the first, and the first as the source of each of these."""
+    assert clip.truth is not None
+    video = to_tensor(clip.frames)
+    return video, MotionTruth.of(clip.truth), video[:1].expand(len(video) - 1, -1, -1, -1)
+
+
+def keypoints_of(model: MonkeyNet, video: Tensor) -> tuple[Keypoints, Keypoints]:
+    """Keypoints of the first frame, once for each of the others, and those of the others."""
+    found = model.detect(video)
+    return found[torch.zeros(len(video) - 1, dtype=torch.long)], found[1:]
+
+
 @torch.no_grad()
 def errors(model: MonkeyNet, clip: Clip, device: Device) -> list[float]:
     """Error of the flow and of none, both again where parts move far, L1 of the deformed frame and of the source."""
-    assert clip.truth is not None
-    video, truth = to_tensor(clip.frames), MotionTruth.of(clip.truth)
-    source = video[:1].expand(len(video) - 1, -1, -1, -1)
+    video, truth, source = material(clip)
     with device.autocast():
-        found = model.detect(video)
-        first = found[torch.zeros(len(source), dtype=torch.long)]
-        motion = model.generator.estimate_motion(source, first, found[1:])
+        motion = model.generator.estimate_motion(source, *keypoints_of(model, video))
     flow = model_flow(model, motion.deformation.float(), *video.shape[-2:])
     deformed = model.generator.deform(source, motion)
     far = truth.displaced & (truth.flow.norm(dim=-1) > FAR)

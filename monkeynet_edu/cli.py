@@ -393,9 +393,9 @@ def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Lear
     known = baselines.recipe_for if name in baselines.RIVALS else recipe_for
     recipe = known(name, data, seed, data in MINIATURES)
     if learn == "drawing":
-        recipe = replace(recipe, learns="drawing", motion_first=0.0, first_reach=1.0)
+        recipe = recipe.drawing_alone()
     if learn == "all":
-        recipe = replace(recipe, learns="all", motion_first=0.0)
+        recipe = recipe.all_at_once()
     return recipe if batch_size is None else replace(recipe, batch_size=_positive("--batch-size", batch_size))
 
 

@@ -276,6 +276,14 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
 
+    def all_at_once(self) -> Recipe:
+        """The same, with everything learning from the first step on."""
+        return replace(self, motion_first=0.0, learns="all")
+
+    def drawing_alone(self) -> Recipe:
+        """The same for a model whose motion is good: G and D alone, on pairs of whole clips from the start."""
+        return replace(self, motion_first=0.0, first_reach=1.0, learns="drawing")
+
     def moves_first(self, progress: float) -> bool:
         """Whether Δ and M still learn alone when a share ``progress`` of the training is done."""
         return progress < self.motion_first
@@ -637,7 +645,7 @@ def start(config: MonkeyNetConfig, how: Recipe, data: str, device: Device) -> Ru
     from the first on (``Recipe.motion_first`` 0), in which everything learns.
     """
     if how.motion_first and (not config.losses.deformed or config.generator.motion is None):
-        how = replace(how, motion_first=0.0, learns="all")
+        how = how.all_at_once()
     torch.manual_seed(how.seed)
     model = MonkeyNet(config).to(device.device)
     return Run(model, Optimizers.of(model, how.learning_rate), how, data)
@@ -880,7 +888,7 @@ def sabotage(
 
     It takes whole steps from the first one on (``Recipe.motion_first`` 0): some faults lie in what motion steps leave out.
     """
-    how = replace(how, learning_rate=how.learning_rate * fault.rate, motion_first=0.0, learns="all")
+    how = replace(how.all_at_once(), learning_rate=how.learning_rate * fault.rate)
     run = start(fault.config(config), how, data, device)
     fault.model(run.model)
     return run, fault.clips(clips, how.batch_size)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -336,19 +337,24 @@ def test_the_loop_takes_motion_steps_first_then_whole_ones(tmp_path: Path, monke
     assert all(float(row["coverage"]) > 0 for row in rows)
 
 
+def stopping(step: Callable[..., training.StepResult], after: int) -> Callable[..., training.StepResult]:
+    """A step that is interrupted by Ctrl-C once it was taken so often."""
+    taken: list[int] = []
+
+    def stop(*args):
+        if len(taken) == after:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return step(*args)
+
+    return stop
+
+
 def test_a_run_stopped_among_its_motion_steps_and_resumed_equals_the_uninterrupted_one(tmp_path: Path, monkeypatch):
     how = dataclasses.replace(HOW, motion_first=0.5)
     train(new_run(how, MOVING), discs(), Budget(steps=6), tmp_path / "whole", CPU)
-
-    def stop(*args):
-        if len(taken) == 2:
-            raise KeyboardInterrupt
-        taken.append(1)
-        return motion_step(*args)
-
-    taken: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(training, "motion_step", stop)
+        patch.setattr(training, "motion_step", stopping(motion_step, after=2))
         train(new_run(how, MOVING), discs(), Budget(steps=6), tmp_path / "cut", CPU)
     run = new_run(how, MOVING)
     run.restore(tmp_path / "cut")
@@ -426,16 +432,8 @@ def test_the_drawing_gets_the_gradients_that_it_gets_while_all_learn():
 def test_a_drawing_stopped_and_resumed_equals_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     how = dataclasses.replace(HOW, learns="drawing")
     train(new_run(how, MOVING), discs(), Budget(steps=4), tmp_path / "whole", CPU)
-    taken: list[int] = []
-
-    def stop(*args):
-        if len(taken) == 2:
-            raise KeyboardInterrupt
-        taken.append(1)
-        return training_step(*args)
-
     with monkeypatch.context() as patch:
-        patch.setattr(training, "training_step", stop)
+        patch.setattr(training, "training_step", stopping(training_step, after=2))
         train(new_run(how, MOVING), discs(), Budget(steps=4), tmp_path / "cut", CPU)
     run = new_run(how, MOVING)
     run.restore(tmp_path / "cut")

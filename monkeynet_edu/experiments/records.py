@@ -104,15 +104,17 @@ def read_json(path: Path) -> Values:
     return values
 
 
+_EARLIER = later_defaults(Recipe, GeneratorConfig)
+
+
 def differing_field(ours: Any, theirs: Any, name: str = "") -> str | None:
     """Dotted name and both values of the first difference of two JSON values, or None.
 
     A field that records of earlier versions lack counts as its default.
     """
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        earlier = later_defaults(Recipe, GeneratorConfig)
         for key in [*ours, *(key for key in theirs if key not in ours)]:
-            found = differing_field(ours.get(key), theirs.get(key, earlier.get(key)), f"{name}.{key}".lstrip("."))
+            found = differing_field(ours.get(key), theirs.get(key, _EARLIER.get(key)), f"{name}.{key}".lstrip("."))
             if found:
                 return found
         return None
