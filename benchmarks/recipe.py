@@ -1,6 +1,6 @@
 """What each part of `mini`'s recipe brings: the same short training with that part taken out.
 
-    python benchmarks/recipe.py [--data mini-taichi] [--steps 900] [--seeds 0] [--without PART …]
+    python benchmarks/recipe.py [--data mini-taichi] [--steps 1500] [--seeds 0] [--without PART …] [--save FOLDER]
 
 Trains Δ and M alone (``training.motion_step``), where all of these parts act, at one thread, and measures the flow on 24
 characters that neither training nor the shipped test clips show: its error on moving parts as a share of that of no motion
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -110,14 +111,17 @@ def characters(data: str) -> list[Clip]:
     return chosen
 
 
-def row(part: str, data: str, steps: int, seed: int, device: Device) -> str:
-    """Trains without one part and measures: a line of the table."""
+def row(part: str, data: str, steps: int, seed: int, save: Path | None) -> str:
+    """Trains without one part, measures, and saves the weights where a folder is given: a line of the table."""
+    device = pick_device("cpu")
     name = "mini-absolute" if data == "mini-mgif" else "mini"
     setting = PARTS[part](preset(name), training.recipe_for(name, data, seed, generated=True))
     clips = list(training_clips(data, seed))
     began = time.monotonic()
     model = trained(setting, clips, steps, device)
     seconds = time.monotonic() - began
+    if save is not None:
+        model.save(save / f"{data}-without-{part}-{seed}.safetensors")
     each = [errors(model, clip, device) for clip in characters(data)]
     wrong, still, far, far_still, gap, source = np.nanmean(each, axis=0)
     shares = f"{wrong / still:.2f} | {far / far_still:.2f} | {gap / source:.2f}"
@@ -128,15 +132,18 @@ def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Trains without single parts of the recipe.")
     parser.add_argument("--data", default="mini-taichi")
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--without", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="where to keep the weights (default: nowhere)")
     wanted = parser.parse_args()
+    if wanted.save is not None:
+        wanted.save.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     print("| without | data | seed | steps | time | flow | flow, far | deformed |\n|---|---|---|---|---|---|---|---|")
     for seed in wanted.seeds:
         for part in wanted.without:
-            print(row(part, wanted.data, wanted.steps, seed, pick_device("cpu")), flush=True)
+            print(row(part, wanted.data, wanted.steps, seed, wanted.save), flush=True)
     return 0
 
 

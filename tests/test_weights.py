@@ -20,8 +20,11 @@ from monkeynet_edu.paths import weights_path
 CPU = Device(torch.device("cpu"), "float32")
 
 
-FLOW = {"mini-taichi": 0.4, "mini-nemo": 0.5, "mini-bair": 0.5, "mini-mgif": 0.7}
-"""Bounds of the flow's error, as shares of that of no motion."""
+FLOW = {"mini-taichi": 0.4, "mini-nemo": 0.5, "mini-bair": 0.5, "mini-mgif": 0.75}
+"""Bounds of the flow's error, as shares of that of no motion; mini-mgif's legs look alike, and Δ confuses them."""
+
+DRAWN = {"mini-taichi": 0.4, "mini-nemo": 0.55, "mini-bair": 0.55, "mini-mgif": 0.35}
+"""Bounds of the frames' L1 over moving pixels, as shares of that of a still source."""
 
 
 def every_few_frames(clip: Clip, count: int = 9) -> Clip:
@@ -31,11 +34,12 @@ def every_few_frames(clip: Clip, count: int = 9) -> Clip:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_flow_is_far_better_than_no_motion(name: str) -> None:
+def test_flow_and_frames_are_far_better_than_no_motion(name: str) -> None:
     figures = evaluate(MonkeyNet.load(weights_path(name)), [every_few_frames(c) for c in open_dataset(name, "test")], CPU)
     assert figures["flow_epe"] <= FLOW[name] * figures["flow_epe_zero"]
     assert figures["l1_deformed_moving"] < 0.8 * figures["l1_moving_repeat_source"]
-    assert figures["l1_moving"] < 0.8 * figures["l1_moving_repeat_source"]
+    assert figures["l1_moving"] <= DRAWN[name] * figures["l1_moving_repeat_source"]
+    assert figures["l1"] <= 0.7 * figures["l1_repeat_source"]
 
 
 def error_of_transfer(model: MonkeyNet, name: str, motion: int) -> float:
