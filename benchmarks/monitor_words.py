@@ -19,7 +19,7 @@ import torch
 from monkeynet_edu import training
 from monkeynet_edu.data.datasets import MINIATURES, open_dataset
 from monkeynet_edu.data.pairs import PairSampler
-from monkeynet_edu.model import pick_device, preset
+from monkeynet_edu.model import pick_device, preset, small_preset
 from monkeynet_edu.monitor import Monitor
 
 CLIPS = 256  # of each set; fifty steps draw 800 pairs
@@ -28,7 +28,7 @@ CLIPS = 256  # of each set; fifty steps draw 800 pairs
 def watched(data: str, factor: float, steps: int) -> Monitor:
     """Trains `mini` for so many steps at so many times its rate, from the command line's recipe, and watches."""
     device = pick_device("cpu", "float32")
-    name = "mini-absolute" if data == "mini-mgif" else "mini"
+    name = small_preset(data)
     how = training.recipe_for(name, data, 0, True)
     how = dataclasses.replace(how, learning_rate=how.learning_rate * factor)
     clips = open_dataset(data, "train", size=64, seed=0)

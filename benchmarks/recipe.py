@@ -28,7 +28,7 @@ from monkeynet_edu.data.sprites import Clip, held_out_clips, training_clips
 from monkeynet_edu.data.video import to_tensor
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.metrics.pixels import MotionTruth, masked_mean, model_flow
-from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig, pick_device, preset
+from monkeynet_edu.model import Device, MonkeyNet, MonkeyNetConfig, pick_device, preset, small_preset
 from monkeynet_edu.training import Recipe
 
 SEED, CHARACTERS, FRAMES = 77, 24, 7
@@ -114,7 +114,7 @@ def characters(data: str) -> list[Clip]:
 def row(part: str, data: str, steps: int, seed: int, save: Path | None) -> str:
     """Trains without one part, measures, and saves the weights where a folder is given: a line of the table."""
     device = pick_device("cpu")
-    name = "mini-absolute" if data == "mini-mgif" else "mini"
+    name = small_preset(data)
     setting = PARTS[part](preset(name), training.recipe_for(name, data, seed, generated=True))
     clips = list(training_clips(data, seed))
     began = time.monotonic()

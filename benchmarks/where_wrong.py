@@ -1,6 +1,6 @@
 """Where a model's frames are wrong: on what the source shows, or on what it hides; and which parts its flow misses.
 
-    python benchmarks/where_wrong.py [--data mini-taichi mini-nemo mini-bair mini-mgif] [--model FILE]
+    python benchmarks/where_wrong.py [--data mini-taichi …] [--model FILE]
 
 Measures the shipped weights (or FILE) on 24 characters that neither training nor the shipped clips show. First table: L1
 over moving pixels as shares of what a still source gets over all of them, split by what lies there: material that the
@@ -17,32 +17,16 @@ from collections import defaultdict
 
 import torch
 from recipe import characters, keypoints_of, material
-from torch import Tensor
 
 from monkeynet_edu import paths
-from monkeynet_edu.data.sprites import Clip
-from monkeynet_edu.data.sprites.engine import Truth
+from monkeynet_edu.data.sprites import SETS, Clip
 from monkeynet_edu.geometry import lattice, warp
 from monkeynet_edu.metrics.pixels import model_flow
 from monkeynet_edu.model import MonkeyNet
 
-SETS = ("mini-taichi", "mini-nemo", "mini-bair", "mini-mgif")
 KINDS = ("shown in the source", "background hidden in it", "parts hidden in it")
 FRAMES = ("still source", "true flow", "deformed frame", "G's frame")
 WIDEST = 12  # parts that are listed
-
-
-def kinds(truth: Truth, moving: Tensor, frame: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Moving pixels (H, W) of a driving frame by :data:`KINDS`."""
-    seen = torch.from_numpy(truth.flow(frame, 0)[1])
-    part = torch.from_numpy(truth.labels[frame] > 0)
-    return moving & seen, moving & ~seen & ~part, moving & ~seen & part
-
-
-def truly_deformed(source: Tensor, truth: Truth, frame: int) -> Tensor:
-    """The source (1, 3, H, W) read through the true flow to a driving frame."""
-    flow = torch.from_numpy(truth.flow(frame, 0)[0])
-    return warp(source, (lattice(*flow.shape[:2]) + flow)[None])[0]
 
 
 @torch.no_grad()
@@ -54,12 +38,15 @@ def measure(model: MonkeyNet, clip: Clip, gaps: dict[tuple[str, str], float], pa
     flow = model_flow(model, drawn.motion.deformation, *video.shape[-2:])
     names = ("background", *clip.truth.part_names)
     for i, frame in enumerate(video[1:]):
-        shown = (source[0], truly_deformed(source[:1], clip.truth, i + 1), drawn.deformed[i], drawn.prediction[i])
-        for kind, mask in zip(KINDS, kinds(clip.truth, truth.moving[i], i + 1), strict=True):
+        true_flow, seen = (torch.from_numpy(x) for x in clip.truth.flow(i + 1, 0))
+        truly_deformed = warp(source[:1], (lattice(*seen.shape) + true_flow)[None])[0]
+        shown = (source[0], truly_deformed, drawn.deformed[i], drawn.prediction[i])
+        moving, labels = truth.moving[i], torch.from_numpy(clip.truth.labels[i + 1].astype("int64"))
+        kinds = (moving & seen, moving & ~seen & (labels == 0), moving & ~seen & (labels > 0))
+        for kind, mask in zip(KINDS, kinds, strict=True):
             for name, image in zip(FRAMES, shown, strict=True):
                 gaps[kind, name] += float(((image - frame).abs().mean(dim=0) * mask).sum())
         wrong, true = (flow[i] - truth.flow[i]).norm(dim=-1), truth.flow[i].norm(dim=-1)
-        labels = torch.from_numpy(clip.truth.labels[i + 1].astype("int64"))
         for label in labels[truth.displaced[i]].unique().tolist():
             here = truth.displaced[i] & (labels == label)
             for k, value in enumerate((here.sum(), wrong[here].sum(), true[here].sum())):
@@ -85,7 +72,7 @@ def tables(data: str, model: MonkeyNet) -> str:
 def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Where a model's frames are wrong.")
-    parser.add_argument("--data", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--model", help="weights to measure (default: the shipped ones)")
     wanted = parser.parse_args()
     torch.set_num_threads(1)

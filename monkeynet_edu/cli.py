@@ -369,10 +369,10 @@ def _training_config(data: str, preset: str | None, size: int | None) -> tuple[s
     from dataclasses import replace
 
     from monkeynet_edu.baselines.registry import RIVALS, config_of
-    from monkeynet_edu.model import PRESETS
+    from monkeynet_edu.model import PRESETS, small_preset
     from monkeynet_edu.model import preset as preset_config
 
-    name = preset or ("mini-absolute" if data == "mini-mgif" else "mini")
+    name = preset or small_preset(data)
     if name not in RIVALS and name not in PRESETS:
         raise unknown_name("preset", name, (*PRESETS, *RIVALS))
     config = config_of(name) if name in RIVALS else preset_config(name)

@@ -296,6 +296,11 @@ PRESETS: dict[str, MonkeyNetConfig] = {
 }
 
 
+def small_preset(data: str) -> str:
+    """Name of the small preset for a data set: mini-mgif transfers keypoints absolutely, as the authors do for MGif."""
+    return "mini-absolute" if data == "mini-mgif" else "mini"
+
+
 def preset(name: str) -> MonkeyNetConfig:
     """Looks a preset up: the authors' six and our small ones.
 

@@ -664,9 +664,8 @@ def test_ctrl_c_asks_every_process_to_save_and_waits(tmp_path: Path, asked: sign
         "time.sleep(60)\n"
     )
     program = (
-        "import signal, sys\nfrom pathlib import Path\n"
+        "import sys\nfrom pathlib import Path\n"
         "from monkeynet_edu.experiments import *\nfrom monkeynet_edu.experiments import pool\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"places = Places(Path({str(tmp_path)!r}), Path({str(tmp_path)!r}))\n"
         "jobs = jobs_of(experiment('table2'), ['full', 'no_flow', 'no_source'], (0,), effort('smoke'))\n"
         f"command = lambda job: [sys.executable, '-c', {saver!r}, str(places.run(job))]\n"
