@@ -135,7 +135,8 @@ LearnOption = Annotated[
     Literal["all", "drawing"] | None,
     typer.Option(
         "--learn",
-        help="Everything all the time, or only the drawing (G, D) of a model whose motion is good already: with --init.",
+        help="Everything all the time (with --init: once more), or only the drawing (G, D) of a model whose motion is good "
+        "already, with --init.",
         show_default="as the preset's recipe says",
     ),
 ]
@@ -516,7 +517,8 @@ def _prepare_run(run: AnyRun[Any, Any, Any], out: Path, resume: bool, init: str 
         run.model.load_state_dict(trained.state_dict())
 
 
-def _say_report(report: Report, data: str, out: Path, preset: str) -> None:
+def _say_report(report: Report, data: str, out: Path, preset: str, recipe: Recipe) -> None:
+    """What was reached and where it lies, then what to do next."""
     from monkeynet_edu.baselines.registry import takes_windows
 
     losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
@@ -526,6 +528,11 @@ def _say_report(report: Report, data: str, out: Path, preset: str) -> None:
         typer.echo(f"next: monkeynet-edu predict --model {out} --source PICTURE --out {out / 'film.gif'}")
     else:
         typer.echo(f"next: monkeynet-edu reconstruct --data {data} --model {out} --out {out / 'reconstructed'}")
+    if recipe.learns == "drawing":
+        typer.echo(
+            f"to come nearer: the same command with --init {out} --learn all --minutes 20 --out {out}-all, "
+            "in which everything learns once more"
+        )
 
 
 @app.command(
@@ -594,7 +601,7 @@ def train(
         raise typer.Exit(0 if report.finished else 130)
     if not report.finished:
         raise StopError(f"stopped at step {report.step}; kept in {out}; --resume goes on")
-    _say_report(report, data, out, name)
+    _say_report(report, data, out, name, recipe)
 
 
 def _positive(option: str, value: int) -> int:

@@ -34,6 +34,21 @@ class DiscriminatorConfig:
     scale: float = 1.0
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm that leaves channels last where they are, on a processor.
+
+    PyTorch's own copies them to channels first and its reader back again; a batch norm of one picture is an instance norm
+    and needs neither. A GPU would rather have one launch than one for each picture.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape: each channel of each picture at mean 0 and variance 1, then scaled and shifted."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        normed = [F.batch_norm(one, None, None, self.weight, self.bias, True, eps=self.eps) for one in torch.split(x, 1)]
+        return torch.cat(normed)
+
+
 class DiscriminatorBlock(nn.Module):
     """conv4×4 without padding → instance norm (not in the first block) → LeakyReLU 0.2 → 2×2 average pool."""
 
@@ -57,7 +72,7 @@ class Discriminator(nn.Module):
         extra = config.embedding.channels_per_keypoint(channels) * keypoints if config.embedding else 0
         widths = [channels + extra] + [level_width(config.width, config.max_width, i + 1) for i in range(config.blocks)]
         self.down_blocks = nn.ModuleList(
-            DiscriminatorBlock(a, b, nn.InstanceNorm2d(b, affine=True) if i else nn.Identity())
+            DiscriminatorBlock(a, b, InstanceNorm(b, affine=True) if i else nn.Identity())
             for i, (a, b) in enumerate(itertools.pairwise(widths))
         )
         self.conv = nn.Conv2d(widths[-1], 1, 1)

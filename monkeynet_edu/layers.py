@@ -62,14 +62,23 @@ def up_and_concatenate_at_once(below: Tensor, skip: Tensor, conv: nn.Conv2d, nor
     Returns:
         (B, C_out + C_skip, 2H, 2W).
     """
-    weight = conv.weight.transpose(0, 1).flip(2, 3)  # (C_in, C_out, 3, 3)
-    weight = F.pad(weight, (0, 0, 1, 0)) + F.pad(weight, (0, 0, 0, 1))  # (C_in, C_out, 4, 3)
-    weight = F.pad(weight, (1, 0)) + F.pad(weight, (0, 1))  # (C_in, C_out, 4, 4)
-    features = F.relu(norm(F.conv_transpose2d(below, weight, conv.bias, stride=2, padding=1)))
-    return torch.cat([features, skip], dim=1)
+    features = F.relu(norm(F.conv_transpose2d(below, _enlarging(conv.weight), conv.bias, stride=2, padding=1)))
+    return torch.cat([gradient_as_read(features), skip], dim=1)
 
 
 _TAUGHT = up_and_concatenate
+
+
+def _enlarging(weight: Tensor) -> Tensor:
+    """Weights (C_out, C_in, 3, 3) of a convolution after nearest ×2 → (C_in, C_out, 4, 4) of the transposed one.
+
+    Both axes are turned round, and of four places each holds the sum of the weights that fall on it: along one axis
+    w₂, w₂ + w₁, w₁ + w₀, w₀. Written as one product, since flips and paddings of many small planes are slow.
+    """
+    along = weight.new_tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # (4, 3)
+    with torch.autocast(weight.device.type, enabled=False):
+        planes = weight.reshape(-1, 9) @ torch.kron(along, along).T  # (C_out · C_in, 16)
+    return planes.reshape(*weight.shape[:2], 4, 4).transpose(0, 1)
 
 
 def as_convolutions_read(x: Tensor) -> Tensor:

@@ -209,6 +209,16 @@ def test_learn_drawing_keeps_the_motion_of_the_weights_given(run: Command, place
     assert "generator.last.weight" not in same
 
 
+def test_a_model_that_learned_motion_then_drawing_is_told_that_everything_can_learn_once_more(
+    run: Command, place: Path, weights: Path
+) -> None:
+    done = run(*train("--steps", "1", "--out", "r", "--init", weights, "--learn", "drawing"))
+    assert "--init r --learn all --minutes 20 --out r-all" in done.out
+    more = run(*train("--steps", "1", "--out", "r-all", "--init", "r", "--learn", "all"))
+    assert more.code == 0, more.err
+    assert "--learn all" not in more.out
+
+
 @pytest.mark.parametrize(
     ("learn", "learns", "motion_first"), [(None, "drawing", 0.5), ("all", "all", 0.0), ("drawing", "drawing", 0.0)]
 )

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monkeynet_edu.discriminator import Discriminator, DiscriminatorBlock, DiscriminatorConfig
+from monkeynet_edu.discriminator import Discriminator, DiscriminatorBlock, DiscriminatorConfig, InstanceNorm
 from monkeynet_edu.keypoints import Keypoints
 from monkeynet_edu.motion import EmbeddingConfig
 
@@ -35,13 +35,30 @@ def test_features_are_the_frame_then_every_block_then_the_score() -> None:
 
 
 def test_a_block_is_convolution_norm_leaky_relu_and_average() -> None:
-    block, x = DiscriminatorBlock(3, 5, nn.InstanceNorm2d(5, affine=True)), picture(2, 3, 9, 9) - 0.5
+    block, x = DiscriminatorBlock(3, 5, InstanceNorm(5, affine=True)), picture(2, 3, 9, 9) - 0.5
     y = F.conv2d(x, block.conv.weight, block.conv.bias)
     mean, variance = y.mean((2, 3), keepdim=True), y.var((2, 3), unbiased=False, keepdim=True)
     y = (y - mean) / (variance + 1e-5).sqrt()
     y = torch.where(y > 0, y, 0.2 * y)
     y = (y[..., ::2, ::2] + y[..., 1::2, ::2] + y[..., ::2, 1::2] + y[..., 1::2, 1::2]) / 4
     torch.testing.assert_close(block(x), y, atol=1e-6, rtol=1e-5)
+
+
+def test_instance_norm_is_that_of_pytorch_and_leaves_channels_last_as_they_are() -> None:
+    ours, theirs = InstanceNorm(5, affine=True).double(), nn.InstanceNorm2d(5, affine=True).double()
+    for norm in (ours, theirs):
+        norm.weight.data.copy_(torch.linspace(-1, 2, 5))
+        norm.bias.data.copy_(torch.linspace(0.5, -3, 5))
+    x = picture(3, 5, 7, 6).double().contiguous(memory_format=torch.channels_last).requires_grad_()
+    made = [norm(x) for norm in (ours, theirs)]
+    torch.testing.assert_close(*made)
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
+    read = (torch.arange(6.0, dtype=torch.float64) * made[k] ** 2 for k in range(2))
+    gradients = [
+        torch.autograd.grad(y.sum(), (x, norm.weight, norm.bias)) for y, norm in zip(read, (ours, theirs), strict=True)
+    ]
+    for mine, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, wanted)
 
 
 def test_gradients_of_the_features_arrive_with_channels_last() -> None:
