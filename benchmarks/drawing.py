@@ -36,7 +36,7 @@ def trained(data: str, form: Draws, steps: int, seed: int, clips: list[Clip], de
     """The shipped Δ and M with a new G in one of the forms."""
     shipped = MonkeyNet.load(paths.weights_path(data))
     config = replace(shipped.config, generator=replace(shipped.config.generator, draws=form))
-    how = training.recipe_for("mini", data, seed, generated=True).drawing_alone()
+    how = training.recipe_for("mini", data, seed, generated=True).with_resting("drawing")
     run = training.start(config, how, data, device)
     motion = {name: value for name, value in shipped.state_dict().items() if name.startswith(_MOTION)}
     run.model.load_state_dict(motion, strict=False)

@@ -132,11 +132,11 @@ InitOption = Annotated[
     str | None, typer.Option("--init", help="Start from trained weights (as --model elsewhere).", metavar="MODEL")
 ]
 LearnOption = Annotated[
-    Literal["all", "drawing"] | None,
+    Literal["all", "generator", "drawing"] | None,
     typer.Option(
         "--learn",
-        help="Everything all the time (with --init: once more), or only the drawing (G, D) of a model whose motion is good "
-        "already, with --init.",
+        help="Everything all the time; or, with --init, only a part of a trained model: the generator (M, G, D; keypoints "
+        "stay), or the drawing (G, D; keypoints and motion stay).",
         show_default="as the preset's recipe says",
     ),
 ]
@@ -393,21 +393,21 @@ def _recipe(name: str, data: str, seed: int, batch_size: int | None, learn: Lear
 
     known = baselines.recipe_for if name in baselines.RIVALS else recipe_for
     recipe = known(name, data, seed, data in MINIATURES)
-    if learn == "drawing":
-        recipe = recipe.drawing_alone()
-    if learn == "all":
-        recipe = recipe.all_at_once()
+    if learn is not None:
+        recipe = recipe.all_at_once() if learn == "all" else recipe.with_resting(learn)
     return recipe if batch_size is None else replace(recipe, batch_size=_positive("--batch-size", batch_size))
 
 
 def _check_learn(learn: Learns | None, name: str, init: str | None, resume: bool) -> None:
-    """Refuses to let a motion network rest that nobody has trained, or that is none."""
+    """Refuses to let a part rest that nobody has trained, or that is none."""
     from monkeynet_edu.baselines.registry import RIVALS
 
-    if learn == "drawing" and name in RIVALS:
-        raise UserError(f"--learn drawing: expected a preset of Monkey-Net, got {name}, which has no motion; drop it")
-    if learn == "drawing" and init is None and not resume:
-        raise UserError("--learn drawing: expected --init MODEL, whose motion is kept, got none; name a trained model")
+    if learn in (None, "all"):
+        return
+    if name in RIVALS:
+        raise UserError(f"--learn {learn}: expected a preset of Monkey-Net, got {name}, which has no motion; drop it")
+    if init is None and not resume:
+        raise UserError(f"--learn {learn}: expected --init MODEL, whose motion is kept, got none; name a trained model")
 
 
 def _started(
@@ -588,7 +588,7 @@ def train(
             say(f"planted fault {plant}: {fault.said}")
         _prepare_run(run, out, resume, init)
         drawn = "windows" if takes_windows(name) else "pairs"
-        rest = ", the drawing alone" if learn == "drawing" else ""
+        rest = "" if learn in (None, "all") else f", the {learn} alone"
         shared = f", shared by {processes.count} processes" if processes.count > 1 else ""
         say(
             f"{name} on {len(clips)} clips of {title}, "

@@ -48,6 +48,7 @@ from monkeynet_edu.run_folder import MetricsLog as MetricsLog
 from monkeynet_edu.run_folder import claimed, keep_last_good, write_finding
 from monkeynet_edu.run_folder import read_metrics as read_metrics
 
+Learns = Literal["all", "generator", "drawing"]
 SHOWN_LOSSES = ("frame", "deformed", "coverage", "adversarial", "discriminator")  # beside the progress bar
 
 
@@ -188,9 +189,16 @@ def compute_motion_gradients(model: MonkeyNet, source: Tensor, driving: Tensor, 
     return StepResult(said, Generated(deformed, deformed, found), (kp_source.detach(), kp_driving.detach()))
 
 
-def rest_motion(model: MonkeyNet) -> None:
-    """Lets Δ and M rest: no gradients, and the statistics of batch norm that they have; G and D go on learning."""
-    for part in (model.detector, model.generator.dense_motion_module):
+def let_rest(model: MonkeyNet, learns: Learns) -> None:
+    """Lets rest what does not learn: no gradients, and the statistics of batch norm that it has.
+
+    Args:
+        model: in training mode.
+        learns: ``all``: nothing rests; ``generator``: Δ rests, M, G and D learn; ``drawing``: Δ and M rest, G and D learn.
+    """
+    motion = model.generator.dense_motion_module
+    resting = {"all": (), "generator": (model.detector,), "drawing": (model.detector, motion)}[learns]
+    for part in resting:
         if part is not None:
             part.eval().requires_grad_(False)
 
@@ -219,9 +227,6 @@ def cosine_rate(highest: float, progress: float) -> float:
     return highest * (0.02 + 0.98 * wave)
 
 
-Learns = Literal["all", "drawing"]
-
-
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained.
@@ -239,8 +244,9 @@ class Recipe:
             warp finds no gradient towards the right place.
         motion_first: share of the training in which Δ and M learn alone (:func:`motion_step`); 0 (published): none.
         motion_rate: learning rate at the start of that share; the schedule runs once in it, and once in the rest.
-        learns: what learns after that share: ``all`` (published), or the ``drawing``: G and D alone, while Δ and M rest
-            (:func:`rest_motion`), which keeps what they have learned from what an untrained G and D ask of them.
+        learns: what learns after that share, the rest resting (:func:`let_rest`): ``all`` (published); the ``drawing``: G
+            and D alone, which keeps what Δ and M have learned from what an untrained G and D ask of them; or the
+            ``generator``, M and G, and D: keypoints stay where they are.
 
     Raises:
         UserError: a value is out of its range.
@@ -280,9 +286,9 @@ class Recipe:
         """The same, with everything learning from the first step on."""
         return replace(self, motion_first=0.0, learns="all")
 
-    def drawing_alone(self) -> Recipe:
-        """The same for a model whose motion is good: G and D alone, on pairs of whole clips from the start."""
-        return replace(self, motion_first=0.0, first_reach=1.0, learns="drawing")
+    def with_resting(self, learns: Learns) -> Recipe:
+        """The same for a trained model of which only a part learns on, on pairs of whole clips from the start."""
+        return replace(self, motion_first=0.0, first_reach=1.0, learns=learns)
 
     def moves_first(self, progress: float) -> bool:
         """Whether Δ and M still learn alone when a share ``progress`` of the training is done."""
@@ -529,8 +535,7 @@ class Run(AnyRun[MonkeyNet, Optimizers, StepResult]):
         source, driving = batch
         if self.recipe.moves_first(progress):
             return motion_step(self.model, self.optimizers, source, driving, device)
-        if self.recipe.learns == "drawing":
-            rest_motion(self.model)
+        let_rest(self.model, self.recipe.learns)
         return training_step(self.model, self.optimizers, source, driving, device)
 
     def observe(self, monitor: watching.Monitor, batch: tuple[Tensor, ...], result: StepResult) -> list[watching.Finding]:

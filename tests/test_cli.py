@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from monkeynet_edu import __version__, cli, demo, doctor, model
 from monkeynet_edu.data.miniatures import make
 from monkeynet_edu.data.video import read_image, read_video, write_video
 from monkeynet_edu.model import MonkeyNet
-from monkeynet_edu.training import CHECKPOINT_FILE
+from monkeynet_edu.training import CHECKPOINT_FILE, Learns
 
 
 def moving_frames(seed: int, count: int = 4, side: int = SIDE) -> np.ndarray:
@@ -197,16 +196,20 @@ def test_init_starts_from_trained_weights(
         assert torch.equal(started[0][name], value), name
 
 
-def test_learn_drawing_keeps_the_motion_of_the_weights_given(run: Command, place: Path, weights: Path) -> None:
-    done = run(*train("--steps", "2", "--out", "r", "--init", weights, "--learn", "drawing"))
+@pytest.mark.parametrize(
+    ("part", "kept"), [("drawing", ("detector.", "generator.dense_motion_module.")), ("generator", ("detector.",))]
+)
+def test_learn_a_part_keeps_the_others_of_the_weights_given(
+    run: Command, place: Path, weights: Path, part: str, kept: tuple[str, ...]
+) -> None:
+    done = run(*train("--steps", "2", "--out", "r", "--init", weights, "--learn", part))
     assert done.code == 0
-    assert "the drawing alone" in done.err
-    assert run(*train("--steps", "3", "--out", "r", "--learn", "drawing", "--resume")).code == 0
+    assert f"the {part} alone" in done.err
+    assert run(*train("--steps", "3", "--out", "r", "--learn", part, "--resume")).code == 0
     before, after = (MonkeyNet.load(path).state_dict() for path in (weights, place / "r"))
-    same = {name for name, value in before.items() if torch.equal(value, after[name])}
-    motion = {name for name in before if name.startswith(("detector.", "generator.dense_motion_module."))}
-    assert motion <= same
-    assert "generator.last.weight" not in same
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert not [name for name in changed if name.startswith(kept)]
+    assert "generator.last.weight" in changed
 
 
 def test_a_model_that_learned_motion_then_drawing_is_told_that_everything_can_learn_once_more(
@@ -220,10 +223,11 @@ def test_a_model_that_learned_motion_then_drawing_is_told_that_everything_can_le
 
 
 @pytest.mark.parametrize(
-    ("learn", "learns", "motion_first"), [(None, "drawing", 0.5), ("all", "all", 0.0), ("drawing", "drawing", 0.0)]
+    ("learn", "learns", "motion_first"),
+    [(None, "drawing", 0.5), ("all", "all", 0.0), ("generator", "generator", 0.0), ("drawing", "drawing", 0.0)],
 )
 def test_learn_says_what_learns_and_without_it_the_recipe_does(
-    learn: Literal["all", "drawing"] | None, learns: str, motion_first: float
+    learn: Learns | None, learns: str, motion_first: float
 ) -> None:
     found = cli._recipe("mini", "mini-taichi", 0, None, learn)
     assert (found.learns, found.motion_first) == (learns, motion_first)
@@ -277,6 +281,7 @@ def test_ctrl_c_elsewhere_exits_with_130(run: Command, place: Path, monkeypatch:
         (["--device", "abacus"], ["abacus"]),
         (["--init", "none.safetensors"], ["none.safetensors"]),
         (["--learn", "drawing"], ["--learn drawing", "--init MODEL"]),
+        (["--learn", "generator"], ["--learn generator", "--init MODEL"]),
         (["--learn", "drawing", "--preset", "x2face"], ["--learn drawing", "preset of Monkey-Net", "x2face"]),
         (["--out", "film.mp4/run"], ["film.mp4"]),
     ],

@@ -37,6 +37,7 @@ from monkeynet_edu.training import (
     METRICS_FILE,
     RECIPES,
     Budget,
+    Learns,
     Optimizers,
     Pace,
     Recipe,
@@ -363,20 +364,24 @@ def test_a_run_stopped_among_its_motion_steps_and_resumed_equals_the_uninterrupt
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
-def trained_motion(run: Run) -> dict[str, torch.Tensor]:
-    """Copies of everything that Δ and M hold, statistics included."""
-    parts = ("detector.", "generator.dense_motion_module.")
+MOTION = ("detector.", "generator.dense_motion_module.")
+PARTS = (*MOTION, "generator.appearance_encoder.", "generator.video_decoder.", "generator.last.", "discriminator.")
+RESTING = pytest.mark.parametrize(("learns", "resting"), [("drawing", MOTION), ("generator", MOTION[:1])])
+
+
+def held(run: Run, parts: tuple[str, ...] = MOTION) -> dict[str, torch.Tensor]:
+    """Copies of everything that these parts hold, statistics included."""
     return {name: value.clone() for name, value in run.model.state_dict().items() if name.startswith(parts)}
 
 
-def test_where_the_drawing_alone_learns_keypoints_and_motion_stay_bit_for_bit(tmp_path: Path):
-    run = new_run(dataclasses.replace(HOW, learns="drawing"), MOVING)
-    before, motion = {name: value.clone() for name, value in run.model.state_dict().items()}, trained_motion(run)
+@RESTING
+def test_what_rests_stays_bit_for_bit_and_every_other_part_learns(tmp_path: Path, learns: Learns, resting: tuple[str, ...]):
+    run = new_run(dataclasses.replace(HOW, learns=learns), MOVING)
+    before = held(run, PARTS)
     train(run, discs(), Budget(steps=3), tmp_path / "run", CPU, Pace(log=1, preview=1, checkpoint=0))
-    assert_same_bits(trained_motion(run), motion)
-    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
-    for part in ("generator.appearance_encoder", "generator.video_decoder", "generator.last", "discriminator"):
-        assert any(name.startswith(part) for name in changed), part
+    after = held(run, PARTS)
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {part for part in PARTS if any(name.startswith(part) for name in changed)} == set(PARTS) - set(resting)
 
 
 def test_what_learned_first_rests_while_the_drawing_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -384,16 +389,16 @@ def test_what_learned_first_rests_while_the_drawing_learns(tmp_path: Path, monke
     states: list[dict[str, torch.Tensor]] = []
 
     def watched(*args):
-        states.append(trained_motion(run))
+        states.append(held(run))
         return training_step(*args)
 
     monkeypatch.setattr(training, "training_step", watched)
-    first = trained_motion(run)
+    first = held(run)
     train(run, discs(), Budget(steps=8), tmp_path / "run", CPU, Pace(log=1, preview=1, checkpoint=0))
     assert len(states) == 4
     assert any(not torch.equal(value, first[name]) for name, value in states[0].items())
     assert_same_bits(states[0], states[-1])
-    assert_same_bits(states[0], trained_motion(run))
+    assert_same_bits(states[0], held(run))
 
 
 @pytest.mark.parametrize("cut", [1, 3])
@@ -414,14 +419,17 @@ def test_a_run_that_learns_motion_then_drawing_resumes_bit_for_bit(tmp_path: Pat
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
-def test_the_drawing_gets_the_gradients_that_it_gets_while_all_learn():
+@RESTING
+def test_what_learns_beside_resting_parts_gets_the_gradients_that_it_gets_while_all_learn(
+    learns: Learns, resting: tuple[str, ...]
+):
     model = a_moving_model().train()
-    for part in (model.detector, model.generator.dense_motion_module):
-        part.eval()
+    for part in resting:
+        model.get_submodule(part.rstrip(".")).eval()
     compute_gradients(model, *a_batch(torch.float64), CPU)
-    names = {n for n, _ in model.named_parameters() if not n.startswith(("detector", "generator.dense"))}
+    names = {n for n, _ in model.named_parameters() if not n.startswith(resting)}
     wanted = gradients_of(model, names)
-    training.rest_motion(model)
+    training.let_rest(model, learns)
     compute_gradients(model, *a_batch(torch.float64), CPU)
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert found.keys() == names
@@ -429,8 +437,11 @@ def test_the_drawing_gets_the_gradients_that_it_gets_while_all_learn():
         torch.testing.assert_close(found[name], wanted[name])
 
 
-def test_a_drawing_stopped_and_resumed_equals_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    how = dataclasses.replace(HOW, learns="drawing")
+@pytest.mark.parametrize("learns", ["drawing", "generator"])
+def test_a_part_that_learns_alone_stopped_and_resumed_equals_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learns: Learns
+):
+    how = dataclasses.replace(HOW, learns=learns)
     train(new_run(how, MOVING), discs(), Budget(steps=4), tmp_path / "whole", CPU)
     with monkeypatch.context() as patch:
         patch.setattr(training, "training_step", stopping(training_step, after=2))
@@ -443,7 +454,7 @@ def test_a_drawing_stopped_and_resumed_equals_the_uninterrupted_one(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("learns", "resumes"), [("all", True), ("drawing", False)])
-def test_a_checkpoint_of_before_a_setting_existed_resumes_with_its_default(tmp_path: Path, learns: str, resumes: bool):
+def test_a_checkpoint_of_before_a_setting_existed_resumes_with_its_default(tmp_path: Path, learns: Learns, resumes: bool):
     train(new_run(), discs(), Budget(steps=1), tmp_path, CPU)
     path = tmp_path / CHECKPOINT_FILE
     tensors, header = load_tensors(path)
