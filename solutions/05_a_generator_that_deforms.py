@@ -263,9 +263,9 @@ versions = {
 for name, picture in versions.items():
     print(f"{name:13} moved: difference to the driving frame {error(picture, torch.ones(64, 64, dtype=torch.bool)):.3f}")
 viz.figure_images([picture[0] for picture in versions.values()], list(versions)).with_alt(
-    "All levels moved: a clean person. Picture only: the new pose, with orange patches on arms and shoulders and a pale trace "
-    "of the old arm. Features only: the old pose, and half-drawn arms in the new one. None: the old pose, with hollow outlines "
-    "where the arms should be."
+    "All levels moved: a clean person. Picture only: the new pose, with orange and lilac patches on arms and trunk, and a "
+    "piece of the old arm. Features only: legs and trunk in the old pose, arms in both, bluish outlines around them. None: "
+    "the old pose, with hollow outlines where the arms should be."
 )
 
 # %% [markdown]
@@ -325,14 +325,15 @@ ex.reveal(
         + ", ".join(f"{value:.3f} ({name})" for name, value in worse.items())
         + ". Look at what the deformation alone reads: the body arrives, and **so do the arms**. This model carries "
         "its parts by warping. But without heatmaps G pales the forearms: a dark stroke on the wall may as well be left over "
-        "from the old pose, like the hand beside the hips, and G has learned to take such things away. The heatmaps tell it "
+        "from the old pose, like the rim along the trunk, and G has learned to take such things away. The heatmaps tell it "
         "which is which. Nobody told it to; that is how its two networks have shared the work.",
         viz.figure_images(
             [driving[0], read_only[0], blind[0], generated[0]],
             ["driving", "source read through M's deformation", "G without heatmaps", "G"],
         ).with_alt(
             "Read through M's deformation, the person leans and holds the arms as in the driving frame, their rims "
-            "frayed and a trace of the old hand beside the hips. Without heatmaps G pales both forearms, the raised hand most. "
+            "frayed and a dark rim left of the old arm along the trunk. Without heatmaps G pales both forearms, the raised one "
+            "most. "
             "With heatmaps the arms are whole, with clear outlines."
         ),
     ],
@@ -365,8 +366,8 @@ viz.figure_images(
     [moved[0][0], (0.5 + 2 * difference).clamp(0, 1), by_hand[0]],
     ["source read through M's deformation", "what G changes (grey: nothing)", "drawn by G"],
 ).with_alt(
-    "On grey, thin dark and light lines follow the outlines of arms, head and legs, and a light blue strip lies beside the hips, where "
-    "the deformed frame shows what is left of the old hand; all the rest is grey."
+    "On grey, thin dark and light lines follow the outlines of arms, head and legs, and a white strip lies along the trunk, "
+    "where the deformed frame shows what is left of the old arm; all the rest is grey."
 )
 
 # %% [markdown]
@@ -424,7 +425,7 @@ viz.figure_images(
     ["driving", "white: not in the source", "error there: true flow", "error there: M's flow", "error there: G"],
 ).with_alt(
     "Errors on the uncovered pixels alone: bright all over the ghost for the true flow; for M's flow dark but for thin lines "
-    "along the trunk and under the raised arm; for what G draws much the same, a little darker there."
+    "along the trunk and under the raised arm; for what G draws darker still."
 )
 
 # %% [markdown]

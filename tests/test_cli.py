@@ -216,8 +216,8 @@ def test_a_model_that_learned_motion_then_drawing_is_told_that_everything_can_le
     run: Command, place: Path, weights: Path
 ) -> None:
     done = run(*train("--steps", "1", "--out", "r", "--init", weights, "--learn", "drawing"))
-    assert "--init r --learn all --minutes 20 --out r-all" in done.out
-    more = run(*train("--steps", "1", "--out", "r-all", "--init", "r", "--learn", "all"))
+    assert "--init r --learn all --minutes 20 --out r-more" in done.out
+    more = run(*train("--steps", "1", "--out", "r-more", "--init", "r", "--learn", "all"))
     assert more.code == 0, more.err
     assert "--learn all" not in more.out
 
