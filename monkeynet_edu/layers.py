@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -75,10 +76,17 @@ def _enlarging(weight: Tensor) -> Tensor:
     Both axes are turned round, and of four places each holds the sum of the weights that fall on it: along one axis
     w₂, w₂ + w₁, w₁ + w₀, w₀. Written as one product, since flips and paddings of many small planes are slow.
     """
-    along = weight.new_tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # (4, 3)
     with torch.autocast(weight.device.type, enabled=False):
-        planes = weight.reshape(-1, 9) @ torch.kron(along, along).T  # (C_out · C_in, 16)
+        planes = weight.reshape(-1, 9) @ _sums(weight.device, weight.dtype)  # (C_out · C_in, 16)
     return planes.reshape(*weight.shape[:2], 4, 4).transpose(0, 1)
+
+
+@lru_cache
+@torch.inference_mode(False)
+def _sums(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(9, 16): which of 3×3 weights fall on which of 4×4 places; kept, so that a GPU does not wait for it in every step."""
+    along = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], device=device, dtype=dtype)
+    return torch.kron(along, along)
 
 
 def as_convolutions_read(x: Tensor) -> Tensor:
