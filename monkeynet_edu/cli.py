@@ -530,8 +530,8 @@ def _say_report(report: Report, data: str, out: Path, preset: str, recipe: Recip
         typer.echo(f"next: monkeynet-edu reconstruct --data {data} --model {out} --out {out / 'reconstructed'}")
     if recipe.learns == "drawing":
         typer.echo(
-            f"to come nearer: the same command with --init {out} --learn all --minutes 20 --out {out}-more, in which "
-            "everything learns once more (--learn generator: keypoints stay where they are)"
+            f"to come nearer: the same command, its length and --out replaced by --init {out} --learn all --minutes 20 "
+            f"--out {out}-more: everything learns once more (--learn generator: keypoints stay where they are)"
         )
 
 

@@ -101,10 +101,10 @@ def as_convolutions_read(x: Tensor) -> Tensor:
 
 
 def gradient_as_read(x: Tensor) -> Tensor:
-    """The same (B, C, H, W), for a reader whose gradient comes back in another memory format: channels last again.
+    """The same (B, C, H, W), for a reader whose gradient comes back in another memory format: channels last again, dense.
 
     Warping and the losses return theirs with channels first; added to a convolution's, they would make the sum so too,
-    and all that follows slower.
+    and all that follows slower. A concatenation returns a part of a larger tensor, which a ReLU goes through slowly.
     """
     alias = x.view_as(x)
     if alias.requires_grad:

@@ -50,15 +50,12 @@ def test_instance_norm_is_that_of_pytorch_and_leaves_channels_last_as_they_are()
         norm.weight.data.copy_(torch.linspace(-1, 2, 5))
         norm.bias.data.copy_(torch.linspace(0.5, -3, 5))
     x = picture(3, 5, 7, 6).double().contiguous(memory_format=torch.channels_last).requires_grad_()
-    made = [norm(x) for norm in (ours, theirs)]
-    torch.testing.assert_close(*made)
-    assert made[0].is_contiguous(memory_format=torch.channels_last)
-    read = (torch.arange(6.0, dtype=torch.float64) * made[k] ** 2 for k in range(2))
-    gradients = [
-        torch.autograd.grad(y.sum(), (x, norm.weight, norm.bias)) for y, norm in zip(read, (ours, theirs), strict=True)
-    ]
-    for mine, wanted in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, wanted)
+    mine, wanted = ours(x), theirs(x)
+    torch.testing.assert_close(mine, wanted)
+    assert mine.is_contiguous(memory_format=torch.channels_last)
+    weights = torch.arange(6.0, dtype=torch.float64)  # of the columns
+    found = torch.autograd.grad((weights * mine**2).sum(), (x, ours.weight, ours.bias))
+    torch.testing.assert_close(found, torch.autograd.grad((weights * wanted**2).sum(), (x, theirs.weight, theirs.bias)))
 
 
 def test_gradients_of_the_features_arrive_with_channels_last() -> None:
